@@ -1,0 +1,481 @@
+//! `cutover`: the one-off run, from preflight to proof.
+
+use super::Format;
+use super::exit::{CLEAN, FAILED, FINDINGS};
+use super::output::Output;
+use super::progress::Progress;
+use super::project::Project;
+use super::run_source::{RunSource, kept_snapshot};
+use super::sign_off::{self, Files, Receipts};
+use super::target::Opened;
+use crate::copy::{
+    Added, Audit, Cutover, Known, NewCutover, RolledBack, Session, Tables, add, audit_snapshot, bootstrap, known,
+    settle,
+};
+use crate::diagnostic::{Diagnostic, Diagnostics, Sources};
+use crate::plan::Plan;
+use crate::postgres::{RunRecord, Server};
+use crate::remap::Remapper;
+use crate::report::{
+    SignOff, Surroundings, Values, added_before_json, added_before_text, added_json, added_text, audit_text,
+    cutover_json, cutover_text, dry_run_text, finished_json, finished_text, rejects_text,
+};
+use crate::spec::Role;
+use crate::sqlite::Snapshot;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// Moves a database: snapshot, audit, schema, rows, keys, sequences, proof
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Every step is one transaction that begins with its row in a journal in the target. Whatever interrupts a run: --resume
+continues and finishes it, nothing lost and nothing doubled, and `tenantry rollback` undoes it.
+
+Examples:
+  tenantry cutover specs/bai.yaml --source app.db --target scratch          a rehearsal on a throwaway server
+  tenantry cutover specs/bai.yaml --source app.db --target scratch --keep   the same, and leaves the server running
+  tenantry cutover specs/bai.yaml --source app.db --target env:POSTGRES_URL --dry-run
+  tenantry cutover specs/bai.yaml --source app.db --target env:POSTGRES_URL --bootstrap
+  tenantry cutover specs/bai.yaml --source app.db --target env:POSTGRES_URL --freeze
+  tenantry cutover specs/bai.yaml --target env:POSTGRES_URL --resume        goes on where an interrupted run stopped
+  tenantry cutover specs/bai.yaml --source app.db --target env:POSTGRES_URL --schema expect
+  tenantry cutover specs/bai.yaml --source app.db --target env:POSTGRES_URL --replace")]
+pub(super) struct Arguments {
+    /// The tenancy spec
+    pub spec: PathBuf,
+    /// The SQLite database with the rows; it is only read
+    #[arg(long, value_name = "DB", value_parser = super::source::parse, required_unless_present = "resume")]
+    pub source: Option<PathBuf>,
+    /// The tenant of the tables that are `per_run`, as the source spells its id
+    #[arg(long, value_name = "ID")]
+    tenant: Option<String>,
+    /// Where to: a postgresql:// URL, env:NAME for one in a variable, or scratch
+    #[arg(long, value_name = "URL|env:NAME|scratch")]
+    pub target: String,
+    /// Does everything but write
+    #[arg(long)]
+    dry_run: bool,
+    /// Creates the roles of the spec that are missing, and gives them the database; a scratch server has them always
+    #[arg(long, long_help = BOOTSTRAP, conflicts_with = "dry_run")]
+    bootstrap: bool,
+    /// Leaves the scratch server running and prints how to connect
+    #[arg(long)]
+    keep: bool,
+    /// Continues and finishes an interrupted run, from the snapshot that it keeps; begins one where there is none
+    #[arg(long, conflicts_with_all = ["dry_run", "replace", "bootstrap"])]
+    resume: bool,
+    /// Undoes the recorded run with these tables first, and takes its place
+    #[arg(long, conflicts_with = "dry_run")]
+    replace: bool,
+    /// With --replace: gives up that many rows which were written after the run; the number has to be exact
+    #[arg(long, value_name = "N", requires = "replace")]
+    discard_new_rows: Option<u64>,
+    /// Whether the tables are created, or are there, made by Alembic or an ORM, and empty
+    #[arg(long, value_enum, default_value_t)]
+    schema: Schema,
+    /// How many connections work side by side
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: u16,
+    /// Where the snapshot is kept, to continue from and as the backup [default: ./tenantry-SPEC]
+    #[arg(long, value_name = "DIR")]
+    pub work_dir: Option<PathBuf>,
+    /// Gives up where the application could not write for longer; in WAL mode it never waits
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub max_block: Option<f64>,
+    /// Keeps others from writing to the source from before the snapshot to the end of the run
+    #[arg(long, requires = "source")]
+    pub freeze: bool,
+    #[command(flatten)]
+    files: Files,
+    #[command(flatten)]
+    receipts: Receipts,
+    /// How to report
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Lets the spec name paths outside its repository
+    #[arg(long)]
+    allow_outside: bool,
+}
+
+const BOOTSTRAP: &str = "\
+Creates the roles of the spec that are missing, and gives them the database and its schema, before the run; a scratch
+server has them always. Everybody else loses the right to connect to the database and to use the schema. Needs a session
+that may create roles. Passwords come from TENANTRY_OWNER_PASSWORD, TENANTRY_APP_PASSWORD and
+TENANTRY_VERIFIER_PASSWORD; the server gets a SCRAM verifier of them. A role without one is created without a password.";
+
+/// What is to be there before the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Schema {
+    /// None of the tables: the run creates them.
+    #[default]
+    Create,
+    /// The tables of the plan's pre-data, empty; keys, indexes and foreign keys may be there or not.
+    Expect,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds.is_finite() && seconds > 0.0 => Ok(seconds),
+        _ => Err("a number of seconds above 0".to_owned()),
+    }
+}
+
+/// Why a run ended before its end.
+enum Stop {
+    /// It could not be done, and nothing was written.
+    Failed(Diagnostics),
+    /// It could not be done, and is recorded in the target.
+    Interrupted(Diagnostics),
+    /// The source's rows do not go through.
+    Refused(Box<Audit>),
+}
+
+impl<E: Into<Diagnostics>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
+    let mut project = match Project::load(&arguments.spec, arguments.allow_outside) {
+        Ok(project) => project,
+        Err(failure) => return output.errors(&failure.errors, &failure.sources, arguments.format),
+    };
+    if let Err(error) = project.plan.name_tenant(arguments.tenant.as_deref()) {
+        return output.errors(&error.into(), &project.sources, arguments.format);
+    }
+    let mut progress = Progress::new(output);
+    let done = steps(arguments, &mut project, &mut progress);
+    progress.end();
+    match done {
+        Err(Stop::Failed(errors)) => output.errors(&errors, &project.sources, arguments.format),
+        Err(Stop::Interrupted(errors)) => {
+            let code = output.errors(&errors, &project.sources, arguments.format);
+            if arguments.target.trim() != "scratch" {
+                output.note(&format!(
+                    "the run is recorded in the target, and what was committed stays: continue it with --resume, or undo \
+                     it with `tenantry rollback {}`",
+                    super::project::shown(&arguments.spec)
+                ));
+            }
+            code
+        }
+        Err(Stop::Refused(audit)) => {
+            output.result(&audit_text(&project.plan, &audit));
+            output.note("nothing was written: the audit found rows that do not go through");
+            let report = SignOff { audit: Some(&audit), ..sign_off(arguments, &project) };
+            match sign_off::write(&arguments.files, None, &report) {
+                Ok(()) => FINDINGS,
+                Err(error) => output.error(error, &project.sources, arguments.format),
+            }
+        }
+        Ok(Done::DryRun { audit, target }) => {
+            output.result(&dry_run_text(&project.plan, &audit, &target));
+            CLEAN
+        }
+        Ok(Done::Finished(record)) => {
+            match arguments.format {
+                Format::Text => output.result(&finished_text(&record)),
+                Format::Json => output.json(&finished_json(&record)),
+            }
+            CLEAN
+        }
+        Ok(Done::AddedBefore { tenant, done }) => {
+            match arguments.format {
+                Format::Text => output.result(&added_before_text(&tenant, &done)),
+                Format::Json => output.json(&added_before_json(&tenant, &done)),
+            }
+            CLEAN
+        }
+        Ok(Done::Added(added)) => {
+            match arguments.format {
+                Format::Text => output.result(&added_text(&added)),
+                Format::Json => output.json(&added_json(&added)),
+            }
+            if added.verification.is_proven() { CLEAN } else { FAILED }
+        }
+        Ok(Done::Run { run, around, kept, audit, source_hash, target }) => {
+            match arguments.format {
+                Format::Text => output.result(&cutover_text(&project.plan, &run, &around)),
+                Format::Json => output.json(&cutover_json(&project.plan, &run, &around)),
+            }
+            if let (Some((connect, stop)), Format::Text) = (kept, arguments.format) {
+                output.result(&format!("connect: {connect}\nstop: {stop}\n"));
+            }
+            let mut report = sign_off(arguments, &project);
+            report.hashes.push(("source", source_hash));
+            report = SignOff {
+                target: Some(target),
+                is_clean: run.verification.is_proven(),
+                audit: audit.as_ref(),
+                verification: Some(&run.verification),
+                phases: run.phases.iter().map(|(phase, took)| (phase.name().to_owned(), *took)).collect(),
+                ..report
+            };
+            if let Err(error) = sign_off::write(&arguments.files, Some(&arguments.receipts), &report) {
+                return output.error(error, &project.sources, arguments.format);
+            }
+            if run.verification.is_proven() {
+                return CLEAN;
+            }
+            output.note(&format!(
+                "the proof found differences: the run is not finished, and nobody was let in; undo it with \
+                 `tenantry rollback {}`",
+                super::project::shown(&arguments.spec)
+            ));
+            FAILED
+        }
+    }
+}
+
+enum Done {
+    DryRun {
+        audit: Audit,
+        target: String,
+    },
+    Finished(RunRecord),
+    Added(Box<Added>),
+    AddedBefore {
+        tenant: String,
+        done: String,
+    },
+    Run {
+        run: Box<Cutover>,
+        around: Box<Surroundings>,
+        kept: Option<(String, String)>,
+        /// What was found before; `None` where an interrupted run was continued.
+        audit: Option<Audit>,
+        source_hash: String,
+        target: String,
+    },
+}
+
+/// What a report says of every run, whatever became of it.
+fn sign_off<'r>(arguments: &Arguments, project: &'r Project) -> SignOff<'r> {
+    SignOff {
+        verb: "cutover",
+        made_at: sign_off::now(),
+        plan: &project.plan,
+        sources: &project.sources,
+        spec: super::project::shown(&arguments.spec),
+        target: None,
+        hashes: vec![("spec", project.run_hash()), ("ddl", project.ddl_hash())],
+        is_clean: false,
+        audit: None,
+        verification: None,
+        since: None,
+        phases: Vec::new(),
+        values: if arguments.files.show_values { Values::Shown } else { Values::Hidden },
+    }
+}
+
+fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) -> Result<Done, Stop> {
+    let is_scratch = arguments.target.trim() == "scratch";
+    if arguments.keep && !is_scratch {
+        return Err(Diagnostic::error("keep-needs-scratch", "--keep is for --target scratch").into());
+    }
+    progress.phase("target");
+    let target = Opened::open(&arguments.target)?;
+    let spec_hash = project.run_hash();
+    let Project { plan, sources, .. } = project;
+    let mut session = Session::open(plan, target.server())?;
+    let last = session.last_run().cloned();
+    let mut replaced = None;
+    match last {
+        Some(record) if is_added(arguments, plan, &record, &session, &spec_hash) => {
+            return add_tenant(arguments, plan, sources, (&mut session, target.server()), progress);
+        }
+        Some(record) if arguments.resume && record.finished.is_some() => return finished(&mut session, record),
+        Some(record) if arguments.resume => {
+            progress.phase("snapshot");
+            let (source, snapshot) = kept_snapshot(arguments, &record)?;
+            refuse_other_inputs(&record, &session.binding(&spec_hash, &snapshot))?;
+            let tenants = record.tenants;
+            let settled = settle(plan, &snapshot)?;
+            let rows = settled.rows(&snapshot);
+            let run = carry(arguments, &mut session, record.id, rows, None, progress).map_err(Stop::Interrupted)?;
+            let mut around = source.around(&snapshot, tenants, true, None);
+            around.accounts = settled.accounts;
+            let (source_hash, target) = (snapshot.hash.clone(), target.describe());
+            return Ok(Done::Run {
+                run: Box::new(run),
+                around: Box::new(around),
+                kept: None,
+                audit: None,
+                source_hash,
+                target,
+            });
+        }
+        Some(record) if arguments.replace => replaced = Some(record),
+        Some(record) if record.finished.is_none() => return Err(unfinished(arguments, &record).into()),
+        _ => {}
+    }
+    if arguments.resume && arguments.source.is_none() {
+        return Err(Diagnostic::error(
+            "run-not-found",
+            "the target's journal has no run with these tables to continue",
+        )
+        .help("name the database with --source to begin one")
+        .into());
+    }
+    progress.phase("snapshot");
+    let source = RunSource::open(arguments, is_scratch)?;
+    let mut snapshot = source.snapshot()?;
+    super::audit::refuse_other_schema(plan, sources, source.path(), &snapshot)?;
+    if let Some(record) = session.last_run().filter(|record| record.finished.is_some() && replaced.is_none()).cloned() {
+        let binding = session.binding(&spec_hash, &snapshot);
+        let same_spec = (&record.binding.spec, &record.binding.ddl) == (&binding.spec, &binding.ddl);
+        match record.binding.snapshot == binding.snapshot {
+            true if same_spec => return finished(&mut session, record),
+            false if same_spec => return Err(source_changed(&record).into()),
+            _ => {}
+        }
+    }
+    progress.phase("audit");
+    let (settled, audited, learnt) = audit_snapshot(plan, &snapshot, &mut |table, rows| progress.rows(table, rows))?;
+    if !audited.findings.is_empty() {
+        return Err(Stop::Refused(Box::new(audited)));
+    }
+    progress.phase("target");
+    if arguments.bootstrap || is_scratch {
+        let password =
+            |role: Role| std::env::var(role.password_variable()).ok().filter(|password| !password.is_empty());
+        bootstrap(plan, session.connection(), &password)?;
+    }
+    let tables = match arguments.schema {
+        Schema::Create => Tables::Created,
+        Schema::Expect => Tables::Expected,
+    };
+    if arguments.dry_run {
+        session.preflight(&snapshot, tables)?;
+        return Ok(Done::DryRun { audit: audited, target: target.describe() });
+    }
+    let replaced: Option<RolledBack> = match replaced {
+        Some(_) => Some(session.roll_back(arguments.discard_new_rows)?),
+        None => None,
+    };
+    session.preflight(&snapshot, tables)?;
+    source.keep(&mut snapshot)?;
+    source.keep_rejects(&snapshot, &rejects_text(plan, &settled.rejects))?;
+    let new =
+        NewCutover { spec_hash: &spec_hash, snapshot: &snapshot, settled: &settled, tenants: audited.tenants, tables };
+    let id = session.begin(&new)?;
+    let run = carry(arguments, &mut session, id, settled.rows(&snapshot), Some(learnt), progress)
+        .map_err(Stop::Interrupted)?;
+    let mut around = source.around(&snapshot, audited.tenants, false, replaced);
+    around.accounts = settled.accounts;
+    drop(session);
+    let described = target.describe();
+    let kept = if arguments.keep && run.verification.is_proven() { target.keep()? } else { None };
+    let source_hash = snapshot.hash.clone();
+    Ok(Done::Run {
+        run: Box::new(run),
+        around: Box::new(around),
+        kept,
+        audit: Some(audited),
+        source_hash,
+        target: described,
+    })
+}
+
+fn carry(
+    arguments: &Arguments,
+    session: &mut Session<'_>,
+    run: i64,
+    snapshot: &Snapshot,
+    learnt: Option<Remapper<'_>>,
+    progress: &mut Progress,
+) -> Result<Cutover, Diagnostics> {
+    Ok(session.execute(run, snapshot, learnt, arguments.jobs.into(), &mut |event| progress.event(event))?)
+}
+
+/// Says whether a run adds one more tenant to a target that holds others.
+fn is_added(arguments: &Arguments, plan: &Plan, record: &RunRecord, session: &Session<'_>, spec_hash: &str) -> bool {
+    let other_tenant = record.binding.spec != spec_hash && record.binding.ddl == session.ddl_hash();
+    other_tenant && !arguments.replace && record.finished.is_some() && plan.only_tenant().is_some()
+}
+
+/// Moves one more file beside those that are there.
+fn add_tenant(
+    arguments: &Arguments,
+    plan: &Plan,
+    sources: &mut Sources,
+    (session, server): (&mut Session<'_>, &Server),
+    progress: &mut Progress,
+) -> Result<Done, Stop> {
+    let tenant = arguments.tenant.clone().unwrap_or_default();
+    progress.phase("snapshot");
+    let source = RunSource::open(arguments, false)?;
+    let mut snapshot = source.snapshot()?;
+    super::audit::refuse_other_schema(plan, sources, source.path(), &snapshot)?;
+    if let Known::SameFile(done) = known(plan, &tenant, &snapshot, session.connection())? {
+        return Ok(Done::AddedBefore { tenant, done });
+    }
+    progress.phase("audit");
+    let (settled, audited, _) = audit_snapshot(plan, &snapshot, &mut |table, rows| progress.rows(table, rows))?;
+    if !audited.findings.is_empty() {
+        return Err(Stop::Refused(Box::new(audited)));
+    }
+    if arguments.dry_run {
+        return Ok(Done::DryRun { audit: audited, target: server.describe() });
+    }
+    source.keep(&mut snapshot)?;
+    let (spec_hash, tables) = (String::new(), Tables::Created);
+    let new =
+        NewCutover { spec_hash: &spec_hash, snapshot: &snapshot, settled: &settled, tenants: audited.tenants, tables };
+    let jobs = arguments.jobs.into();
+    let added = add(session, server, &new, &tenant, jobs, &mut |event| progress.event(event))?;
+    Ok(Done::Added(Box::new(added)))
+}
+
+/// Brings what may be missing of a finished run to its end: statistics.
+fn finished(session: &mut Session<'_>, record: RunRecord) -> Result<Done, Stop> {
+    session.finish(&record)?;
+    Ok(Done::Finished(record))
+}
+
+fn unfinished(arguments: &Arguments, record: &RunRecord) -> Diagnostic {
+    let spec = super::project::shown(&arguments.spec);
+    Diagnostic::error(
+        "run-unfinished",
+        format!("a run with these tables was begun at {} and interrupted", record.started),
+    )
+    .help(format!(
+        "continue and finish it: `tenantry cutover {spec} --target … --resume`\nundo it: `tenantry rollback {spec} --target …`\n\
+         undo it and begin anew: the same command with --replace"
+    ))
+}
+
+fn source_changed(record: &RunRecord) -> Diagnostic {
+    let finished = record.finished.as_deref().unwrap_or_default();
+    Diagnostic::error(
+        "source-changed",
+        format!("this cutover was finished at {finished}, and the source has been written to since its snapshot"),
+    )
+    .help(
+        "nothing was changed; to move the source as it is now, run with --replace, which undoes the finished run first",
+    )
+}
+
+/// Refuses to continue a run with anything else than it was begun with.
+fn refuse_other_inputs(record: &RunRecord, binding: &crate::postgres::Binding) -> Result<(), Diagnostic> {
+    let was = &record.binding;
+    let parts = [
+        ("the spec, a file that it names, or --tenant", was.spec != binding.spec),
+        ("the DDL that the spec makes", was.ddl != binding.ddl),
+        ("the snapshot", was.snapshot != binding.snapshot),
+        ("the version of tenantry", was.tool != binding.tool),
+    ];
+    let others: Vec<&str> = parts.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    Err(Diagnostic::error(
+        "run-differs",
+        format!("the run of {} was begun with something else: {}", record.started, others.join("; ")),
+    )
+    .help(format!(
+        "continue it with what it was begun with (tenantry {}), or undo it with `tenantry rollback` and begin anew",
+        was.tool
+    )))
+}

@@ -1,0 +1,55 @@
+//! Where results and messages go.
+
+use super::Format;
+use super::exit::FAILED;
+use crate::diagnostic::{Diagnostic, Diagnostics, Sources};
+use crate::report::{Style, diagnostics_json, render};
+use std::io::{self, IsTerminal, Write};
+
+/// Knows what stdout and stderr can show.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Output {
+    style: Style,
+    /// Whether stderr is a terminal, so that bars make sense.
+    pub interactive: bool,
+}
+
+impl Output {
+    pub fn from_environment() -> Self {
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let interactive = io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let utf8 = ["LC_ALL", "LC_CTYPE", "LANG"]
+            .iter()
+            .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+            .is_some_and(|value| value.to_ascii_lowercase().replace('-', "").contains("utf8"));
+        let style = Style { colour: interactive && !set("NO_COLOR"), unicode: utf8, width: 100 };
+        Self { style, interactive }
+    }
+
+    /// Writes a result. A reader that has gone away is not an error of ours.
+    pub fn result(&self, text: &str) {
+        let _ = io::stdout().lock().write_all(text.as_bytes());
+    }
+
+    pub fn json(&self, value: &serde_json::Value) {
+        self.result(&format!("{value:#}\n"));
+    }
+
+    /// Says something that is not the result.
+    pub fn note(&self, text: &str) {
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
+    /// Shows errors and returns the exit code for them.
+    pub fn errors(&self, errors: &Diagnostics, sources: &Sources, format: Format) -> u8 {
+        match format {
+            Format::Text => self.note(render(errors, sources, self.style).trim_end()),
+            Format::Json => self.json(&diagnostics_json(errors, sources)),
+        }
+        FAILED
+    }
+
+    pub fn error(&self, error: Diagnostic, sources: &Sources, format: Format) -> u8 {
+        self.errors(&error.into(), sources, format)
+    }
+}

@@ -1,0 +1,37 @@
+//! Drives rows from the source through `remap` to a writer: the audit, and the cutover with its journal.
+//!
+//! A [`Session`] holds the lock on a target. It records a run in the target's journal, and carries out its steps
+//! (`steps`) over several connections (`execute`, `worker`); a table's rows
+//! are put into the order of its keys (`ranks`, `clusters`) and cut into chunks (`chunks`). What the
+//! journal knows of can be continued, and undone (`rollback`), at any moment. Rows that the spec keeps out are
+//! settled before anything else reads them (`settle`). One more tenant can be added to what is
+//! there (`add`).
+
+mod add;
+mod audit;
+mod bootstrap;
+mod chunks;
+mod clusters;
+mod execute;
+mod expect;
+mod ranks;
+mod rollback;
+mod rows;
+mod run;
+mod sequences;
+mod settle;
+mod steps;
+#[cfg(test)]
+mod tests;
+mod trace;
+mod worker;
+
+pub use add::{Added, Known, add, known};
+pub use audit::{Audit, Finding, Severity, Suggestion, audit, audit_snapshot, suggestions_yaml};
+pub use bootstrap::bootstrap;
+pub use execute::Event;
+pub use rollback::RolledBack;
+pub use run::{CopiedTable, Cutover, NewCutover, Session, Tables, cutover};
+pub use settle::{Account, Reject, Settled, settle};
+pub use steps::Phase;
+pub use trace::{Hop, RowPath, trace};

@@ -1,0 +1,292 @@
+//! A run from its first row in the journal to its last.
+
+use super::bootstrap::refuse_unfit_roles;
+use super::execute::{Carried, Event, Job, execute};
+use super::expect;
+use super::sequences::refuse_exhausted;
+use super::settle::{Reject, Settled};
+use super::steps::{Phase, Steps, Work};
+use super::worker::{PATIENCE, gather_statistics};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::emit;
+use crate::failpoint::reach;
+use crate::ident::visible;
+use crate::plan::{Plan, Section};
+use crate::postgres::{
+    Binding, Connection, JOURNAL_SCHEMA, NewRun, RejectedRow, RunRecord, Server, create_journal, done_steps,
+    existing_tables, find_runs, lock_target, missing_privileges, record_rejects, record_run,
+};
+use crate::remap::Remapper;
+use crate::schema::TableId;
+use crate::sqlite::Snapshot;
+use crate::verify::Verification;
+use std::time::Duration;
+
+/// What a cutover did.
+#[derive(Debug, Clone)]
+pub struct Cutover {
+    /// The rows copied, table by table, those of an interrupted run that was continued included.
+    pub tables: Vec<CopiedTable>,
+    /// The proof that the target holds the source; where it is not complete, the run is not finished.
+    pub verification: Verification,
+    /// How long each phase took; they overlap.
+    pub phases: Vec<(Phase, Duration)>,
+    /// How long schema, rows and keys took together.
+    pub rows_and_keys: Duration,
+    /// Why the planner has no statistics; the run is finished all the same.
+    pub without_statistics: Option<Diagnostic>,
+}
+
+/// The rows copied into one table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopiedTable {
+    /// The target table.
+    pub table: TableId,
+    /// How many rows the server took.
+    pub rows: u64,
+}
+
+/// What the tables of a run are to be before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tables {
+    /// Not there: the run makes them.
+    Created,
+    /// There, made by somebody else, and empty.
+    Expected,
+}
+
+/// A session that holds the lock on a target, and knows what its journal says of the plan's tables.
+///
+/// As long as it lives nobody else can begin, continue or undo a run there.
+pub struct Session<'s> {
+    pub(super) plan: &'s Plan,
+    server: &'s Server,
+    pub(super) control: Connection,
+    runs: Vec<RunRecord>,
+}
+
+impl<'s> Session<'s> {
+    /// Connects, takes the lock and reads the journal.
+    ///
+    /// # Errors
+    /// No connection; `run-in-progress`, with who holds the lock; `schema-reserved`.
+    pub fn open(plan: &'s Plan, server: &'s Server) -> Result<Self, Diagnostic> {
+        let schema = plan.tenancy.target_schema.as_str();
+        if schema == JOURNAL_SCHEMA {
+            return Err(Diagnostic::error(
+                "schema-reserved",
+                format!("the schema `{JOURNAL_SCHEMA}` is for the journal of runs"),
+            )
+            .help("choose another: `target: {schema: NAME}`"));
+        }
+        let mut control = server.connect_unpooled(schema, PATIENCE)?;
+        if let Err(holder) = lock_target(&mut control, schema)? {
+            return Err(Diagnostic::error(
+                "run-in-progress",
+                format!("another run works on the schema `{}`: {}", visible(schema), holder.0),
+            )
+            .help(
+                "wait until it has ended; where its program is gone or hangs, end its session on the server with \
+                 `SELECT pg_terminate_backend(PROCESS)`, then continue it with --resume",
+            ));
+        }
+        let names = table_names(plan);
+        let runs = find_runs(&mut control, schema, &names)?;
+        Ok(Self { plan, server, control, runs })
+    }
+
+    /// Returns the run that the journal last recorded for any of the plan's tables.
+    pub fn last_run(&self) -> Option<&RunRecord> {
+        self.runs.first()
+    }
+
+    /// Returns the session's own connection.
+    pub fn connection(&mut self) -> &mut Connection {
+        &mut self.control
+    }
+
+    /// Gathers the statistics that a finished run may lack. Does nothing where it has them.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub fn finish(&mut self, run: &RunRecord) -> Result<(), Diagnostic> {
+        let done = done_steps(&mut self.control, run.id)?;
+        for step in Steps::new(self.plan, run.expected).list {
+            let Work::Statistics(table) = step.work else { continue };
+            if done.iter().any(|done| done.step == step.name) {
+                continue;
+            }
+            gather_statistics(self.plan, run.id, &step.name, table, &mut self.control)?;
+        }
+        Ok(())
+    }
+
+    /// Says that the journal has no run any more.
+    pub(super) fn forget_runs(&mut self) {
+        self.runs.clear();
+    }
+
+    /// Checks what can be checked of source and target without writing.
+    ///
+    /// # Errors
+    /// All that a run would fail on: tables that are there (`target-not-empty`), or are not as expected
+    /// (`target-differs`); missing privileges; roles that isolation could not work with; sequences without a number left.
+    pub fn preflight(&mut self, snapshot: &Snapshot, tables: Tables) -> Result<(), Diagnostics> {
+        let mut errors = Diagnostics::default();
+        let checks = [
+            refuse_exhausted(self.plan, &snapshot.open()?),
+            match tables {
+                Tables::Created => self.refuse_present_tables(),
+                Tables::Expected => expect::refuse_unfit(self.plan, &mut self.control),
+            }
+            .map_err(Diagnostics::from),
+            self.refuse_missing_privileges().map_err(Diagnostics::from),
+            refuse_unfit_roles(self.plan, &mut self.control),
+        ];
+        checks.into_iter().filter_map(Result::err).for_each(|found| errors.extend(found));
+        errors.into_result(())
+    }
+
+    fn refuse_missing_privileges(&mut self) -> Result<(), Diagnostic> {
+        let missing = missing_privileges(&mut self.control, &self.plan.tenancy.target_schema)?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(Diagnostic::error("privilege-missing", format!("the session lacks {}", missing.describe()))
+            .help(missing.help()))
+    }
+
+    fn refuse_present_tables(&mut self) -> Result<(), Diagnostic> {
+        let names = table_names(self.plan);
+        let present = existing_tables(&mut self.control, &self.plan.tenancy.target_schema, &names)?;
+        if present.is_empty() {
+            return Ok(());
+        }
+        let shown: Vec<_> = present.iter().map(|name| visible(name)).collect();
+        Err(Diagnostic::error("target-not-empty", format!("the target has these tables already: {}", shown.join(", ")))
+            .help(
+                "nothing was changed; point --target at an empty database, set `target: {schema: NAME}` in the spec to a \
+                 schema without them, fill empty tables of yours with --schema expect, or take the place of a recorded \
+                 run's with --replace",
+            ))
+    }
+
+    /// Records a new run: from here on it can be continued and undone.
+    ///
+    /// # Errors
+    /// Those of [`Session::preflight`] and of the server. After any of them the target is as it was; only where the answer
+    /// to the COMMIT was lost it may be recorded.
+    pub fn begin(&mut self, new: &NewCutover<'_>) -> Result<i64, Diagnostics> {
+        self.preflight(new.snapshot, new.tables)?;
+        let names = table_names(self.plan);
+        let binding = self.binding(new.spec_hash, new.snapshot);
+        let snapshot_path = new.snapshot.kept_at().map(|path| path.to_string_lossy().into_owned());
+        reach("begin: before");
+        let mut transaction = self.control.begin()?;
+        create_journal(&mut transaction)?;
+        let run = record_run(
+            &mut transaction,
+            &NewRun {
+                schema: &self.plan.tenancy.target_schema,
+                tables: &names,
+                binding: &binding,
+                expected: new.tables == Tables::Expected,
+                tenants: new.tenants,
+                snapshot_path: snapshot_path.as_deref(),
+            },
+        )?;
+        let rejects: Vec<RejectedRow<'_>> =
+            new.settled.rejects.iter().map(|reject| recorded(self.plan, reject)).collect();
+        record_rejects(&mut transaction, run, &rejects)?;
+        reach("begin: before COMMIT");
+        transaction.commit()?;
+        reach("begin: after COMMIT");
+        self.runs = find_runs(&mut self.control, &self.plan.tenancy.target_schema, &names)?;
+        Ok(run)
+    }
+
+    /// Returns the hash of the DDL that the plan makes.
+    pub fn ddl_hash(&self) -> String {
+        blake3::hash(emit::postgres(self.plan, &Section::DDL).as_bytes()).to_hex().to_string()
+    }
+
+    /// Returns what a run with these inputs is bound to.
+    pub fn binding(&self, spec_hash: &str, snapshot: &Snapshot) -> Binding {
+        Binding {
+            spec: spec_hash.to_owned(),
+            ddl: self.ddl_hash(),
+            snapshot: snapshot.hash.clone(),
+            tool: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// Carries a recorded run to its end, from wherever it is; `snapshot` holds the rows that are moved, `learnt` is what an
+    /// audit of them has learnt.
+    ///
+    /// # Errors
+    /// The first failure. Whatever was committed stays, and the run can be continued or undone.
+    pub fn execute(
+        &mut self,
+        run: i64,
+        snapshot: &Snapshot,
+        learnt: Option<Remapper<'_>>,
+        jobs: usize,
+        watch: &mut dyn FnMut(Event),
+    ) -> Result<Cutover, Diagnostic> {
+        let expected = self.runs.iter().any(|record| record.id == run && record.expected);
+        let done = done_steps(&mut self.control, run)?;
+        let mut job = Job { plan: self.plan, snapshot, server: self.server, run, expected, jobs, done, learnt };
+        let Carried { rows, verification, phases, rows_and_keys, without_statistics } =
+            execute(&mut job, &mut self.control, watch)?;
+        let verification =
+            verification.ok_or_else(|| Diagnostic::error("internal-failure", "the run has ended without its proof"))?;
+        let tables = rows.into_iter().map(|(table, rows)| CopiedTable { table, rows }).collect();
+        Ok(Cutover { tables, verification, phases, rows_and_keys, without_statistics })
+    }
+}
+
+/// A cutover that is to begin.
+#[derive(Clone, Copy)]
+pub struct NewCutover<'c> {
+    /// The hash of the spec and of what it names.
+    pub spec_hash: &'c str,
+    /// The source at one moment.
+    pub snapshot: &'c Snapshot,
+    /// Which of its rows are moved; they have been audited.
+    pub settled: &'c Settled,
+    /// How many tenants it has.
+    pub tenants: usize,
+    /// What is to be there before.
+    pub tables: Tables,
+}
+
+/// Runs a cutover of an audited snapshot from its beginning to its end; `learnt` is what the audit has learnt.
+///
+/// # Errors
+/// Those of [`Session::open`], [`Session::begin`] and [`Session::execute`].
+pub fn cutover(
+    plan: &Plan,
+    server: &Server,
+    new: &NewCutover<'_>,
+    learnt: Remapper<'_>,
+    jobs: usize,
+    watch: &mut dyn FnMut(Event),
+) -> Result<Cutover, Diagnostics> {
+    let mut session = Session::open(plan, server)?;
+    let run = session.begin(new)?;
+    Ok(session.execute(run, new.settled.rows(new.snapshot), Some(learnt), jobs, watch)?)
+}
+
+fn recorded<'r>(plan: &'r Plan, reject: &'r Reject) -> RejectedRow<'r> {
+    RejectedRow {
+        table: &plan.source.table(reject.table).name,
+        key: &reject.key,
+        code: &reject.code,
+        reason: &reject.reason,
+        values: &reject.values,
+    }
+}
+
+fn table_names(plan: &Plan) -> Vec<&str> {
+    plan.rewritten.target.tables.iter().map(|table| table.name.as_str()).collect()
+}

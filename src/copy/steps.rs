@@ -1,0 +1,200 @@
+//! What a run consists of: steps, each done in a transaction of its own, and what each of them needs.
+
+use crate::graph::Needs;
+use crate::plan::{Makes, Plan, Section, Statement};
+use crate::schema::{ForeignKeyId, TableId};
+use std::collections::BTreeMap;
+
+/// A part of a cutover, for people and for the summary of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Tables.
+    Schema,
+    /// Rows.
+    Copy,
+    /// Keys, indexes and foreign keys.
+    Constraints,
+    /// Identity sequences.
+    Sequences,
+    /// The proof.
+    Verify,
+    /// Ownership, row-level security and grants.
+    Isolation,
+    /// Statistics for the planner.
+    Finish,
+}
+
+impl Phase {
+    /// Returns the phase's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Schema => "schema",
+            Self::Copy => "copy",
+            Self::Constraints => "constraints",
+            Self::Sequences => "sequences",
+            Self::Verify => "verify",
+            Self::Isolation => "isolation",
+            Self::Finish => "finish",
+        }
+    }
+}
+
+/// One step.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// What the journal calls it; unlike that of every other step.
+    pub name: String,
+    /// The phase that it counts to.
+    pub phase: Phase,
+    /// What it does.
+    pub work: Work,
+    /// The table whose rows it works on, where it is one.
+    pub table: Option<TableId>,
+}
+
+/// What a step does.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Runs statements that may make things which stand by themselves.
+    Make(Vec<Statement>),
+    /// Takes away the foreign keys of tables that somebody else has made, to make them again over the rows.
+    TakeForeignKeys,
+    /// Copies a table's rows, chunk by chunk, each in a transaction of its own.
+    Rows(TableId),
+    /// Makes a key or an index of a table.
+    Index(Statement),
+    /// Makes a foreign key that is not validated yet.
+    ForeignKey(Statement),
+    /// Validates a foreign key.
+    Validate(ForeignKeyId),
+    /// Lets the identities of a table go on above its rows.
+    Sequences(TableId),
+    /// Proves that the target holds the source; done again by every run that is not finished.
+    Verify,
+    /// Isolates the tenants and ends the run.
+    Isolate(Vec<Statement>),
+    /// Gathers statistics of a table.
+    Statistics(TableId),
+}
+
+/// Steps, and what has to be done before what.
+#[derive(Debug)]
+pub(super) struct Steps {
+    pub list: Vec<Step>,
+    pub needs: Needs,
+}
+
+impl Steps {
+    /// Lists the steps of a plan; `expected` says that the tables are there, made by somebody else.
+    ///
+    /// A table's keys and indexes come as soon as its rows are there, one after the other, because each locks the table.
+    /// Foreign keys are added one by one, without a look at the rows, since two at one table would wait for each other;
+    /// they are validated side by side when all are there. A cluster takes only the plain form. What the spec writes in
+    /// SQL comes behind all of them. Then the proof, and when it is complete, isolation, which ends the run.
+    pub fn new(plan: &Plan, expected: bool) -> Self {
+        let mut builder = Builder { plan, expected, list: Vec::new(), needs: Vec::new() };
+        builder.build();
+        let needs = Needs::new(builder.list.len(), builder.needs);
+        debug_assert!(needs.have_an_order(), "steps wait for each other");
+        Self { list: builder.list, needs }
+    }
+}
+
+struct Builder<'p> {
+    plan: &'p Plan,
+    expected: bool,
+    list: Vec<Step>,
+    needs: Vec<(usize, usize)>,
+}
+
+impl Builder<'_> {
+    fn add(&mut self, name: String, phase: Phase, work: Work, needs: impl IntoIterator<Item = usize>) -> usize {
+        let position = self.list.len();
+        self.needs.extend(needs.into_iter().map(|needed| (position, needed)));
+        let table = match &work {
+            Work::Rows(table) | Work::Sequences(table) | Work::Statistics(table) => Some(*table),
+            Work::Index(statement) => match statement.makes {
+                Makes::Key(key) => Some(self.plan.rewritten.target.key(key).table),
+                Makes::Index(index) => Some(self.plan.rewritten.target.index(index).table),
+                _ => None,
+            },
+            Work::Validate(id) => Some(self.plan.rewritten.target.foreign_key(*id).table),
+            Work::Make(_) | Work::TakeForeignKeys | Work::ForeignKey(_) | Work::Verify | Work::Isolate(_) => None,
+        };
+        self.list.push(Step { name, phase, work, table });
+        position
+    }
+
+    fn build(&mut self) {
+        let plan = self.plan;
+        let target = &plan.rewritten.target;
+        let pre_data = match self.expected {
+            true => Work::TakeForeignKeys,
+            false => Work::Make(plan.section(Section::PreData).copied().collect()),
+        };
+        let schema = self.add("pre-data".to_owned(), Phase::Schema, pre_data, []);
+        // The last step about each table: of those that may not run beside each other.
+        let mut last: BTreeMap<TableId, usize> = BTreeMap::new();
+        for table in target.table_ids() {
+            let name = format!("rows of {}", target.table(table).name);
+            last.insert(table, self.add(name, Phase::Copy, Work::Rows(table), [schema]));
+        }
+        for table in target.table_ids() {
+            let column = |&column: &_| target.column(column).identity;
+            if target.table(table).columns.iter().any(column) {
+                let name = format!("sequences of {}", target.table(table).name);
+                self.add(name, Phase::Sequences, Work::Sequences(table), last.get(&table).copied());
+            }
+        }
+        let mut added = None;
+        let mut foreign_keys = Vec::new();
+        let mut verbatim = Vec::new();
+        for (position, &statement) in plan.statements.iter().enumerate() {
+            if statement.section != Section::PostData {
+                continue;
+            }
+            let (kind, name) = statement.makes.describe(plan);
+            let name = format!("{position} {} {name}", kind.replace('_', " "));
+            match statement.makes {
+                Makes::Key(key) => self.index(name, statement, target.key(key).table, &mut last),
+                Makes::Index(index) => self.index(name, statement, target.index(index).table, &mut last),
+                Makes::ForeignKey(id) => foreign_keys.push((name, statement, id)),
+                _ => verbatim.push((name, statement)),
+            }
+        }
+        let mut added_all = Vec::new();
+        for (name, statement, id) in foreign_keys {
+            let foreign_key = target.foreign_key(id);
+            let tables = [foreign_key.table, foreign_key.referenced_table];
+            let needs: Vec<usize> = tables.iter().filter_map(|table| last.get(table).copied()).chain(added).collect();
+            added = Some(self.add(name.clone(), Phase::Constraints, Work::ForeignKey(statement), needs));
+            added_all.push((name, id));
+        }
+        let validates = !plan.tenancy.target.profile.is_citus();
+        // Two validations on one table would wait for each other as well.
+        let mut validated: BTreeMap<TableId, usize> = BTreeMap::new();
+        for (name, id) in added_all.into_iter().filter(|_| validates) {
+            let table = target.foreign_key(id).table;
+            let needs: Vec<usize> = added.into_iter().chain(validated.get(&table).copied()).collect();
+            let step = self.add(format!("{name}, validated"), Phase::Constraints, Work::Validate(id), needs);
+            validated.insert(table, step);
+        }
+        for (name, statement) in verbatim {
+            let everything = 0..self.list.len();
+            self.add(name, Phase::Constraints, Work::Make(vec![statement]), everything);
+        }
+        let everything = 0..self.list.len();
+        let proof = self.add("proof".to_owned(), Phase::Verify, Work::Verify, everything);
+        let isolation = plan.section(Section::Isolation).copied().collect();
+        let end = self.add("isolation".to_owned(), Phase::Isolation, Work::Isolate(isolation), [proof]);
+        for table in target.table_ids() {
+            let name = format!("statistics of {}", target.table(table).name);
+            self.add(name, Phase::Finish, Work::Statistics(table), [end]);
+        }
+    }
+
+    fn index(&mut self, name: String, statement: Statement, table: TableId, last: &mut BTreeMap<TableId, usize>) {
+        let step = self.add(name, Phase::Constraints, Work::Index(statement), last.get(&table).copied());
+        last.insert(table, step);
+    }
+}

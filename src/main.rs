@@ -1,0 +1,7 @@
+//! The `tenantry` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tenantry::cli::run()
+}

@@ -1,0 +1,55 @@
+//! The PostgreSQL edge: everything that talks to a server, and the only user of the crates that do.
+//!
+//! [`Target::parse`] reads what a person wrote, [`Server::connect`] gives a [`Connection`] with every session setting
+//! pinned, [`Scratch`] starts a throwaway server. Rows go in through [`CopyIn`] and come back through [`copy_out`],
+//! both in binary. Statements go one by one through the extended protocol, never in a batch; what a server answers
+//! comes back as a diagnostic without its DETAIL, because that is where row values stand.
+
+mod added;
+mod attempt;
+mod catalog;
+mod connect;
+mod conninfo;
+mod copy_in;
+mod copy_out;
+mod doctor;
+mod error;
+mod journal;
+mod limits;
+mod login;
+mod parameters;
+mod passfile;
+mod roles;
+mod row;
+mod scratch;
+mod service;
+mod session;
+mod target;
+mod tls;
+mod transaction;
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use added::{AddedTenant, added_tenants, forget_added, record_added};
+pub use attempt::{Answer, Refusal};
+pub use catalog::{
+    LiveFunction, LiveIsolation, LivePolicy, LiveRelation, LiveRole, Unsaid, continue_sequence, existing_tables,
+    read_catalog, read_catalog_in_part, read_isolation, sequence_next,
+};
+pub use copy_in::{CopyColumn, CopyIn};
+pub use copy_out::copy_out;
+pub use doctor::{Finding, MissingPrivileges, Status, examine, missing_privileges};
+pub use journal::{
+    Binding, JOURNAL_SCHEMA, LockHolder, MadeObject, NewRun, ObjectsBefore, RejectedRow, RunRecord, StepRecord,
+    claim_step, create_journal, done_steps, find_runs, finish_run, forget_run, lock_target, made_objects, newer_rows,
+    objects_before, record_objects, record_rejects, record_run, run_tables, schema_is_empty,
+};
+pub use roles::{NewRole, RoleFacts, create_role, current_role, role_facts};
+pub use row::Row;
+pub use scratch::{Durability, Kept, Scratch};
+pub use session::{Connection, MINIMUM_VERSION};
+pub use target::{Server, Target};
+pub use transaction::Transaction;

@@ -1,0 +1,201 @@
+//! Diagnostics as people read them: through miette, with the place underlined.
+
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceId, Sources};
+use crate::ident::visible;
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity as Shown, SourceCode};
+use std::fmt;
+
+/// How the text is to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Whether colours may be used.
+    pub colour: bool,
+    /// Whether box-drawing characters may be used.
+    pub unicode: bool,
+    /// Columns that fit.
+    pub width: usize,
+}
+
+/// Renders diagnostics, one after the other.
+pub fn render(diagnostics: &Diagnostics, sources: &Sources, style: Style) -> String {
+    let theme = match (style.colour, style.unicode) {
+        (true, true) => GraphicalTheme::unicode(),
+        (true, false) => GraphicalTheme::ascii(),
+        (false, true) => GraphicalTheme::unicode_nocolor(),
+        (false, false) => GraphicalTheme::none(),
+    };
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(style.width).with_links(false);
+    let mut text = String::new();
+    for diagnostic in &diagnostics.0 {
+        let shown = Rendered::new(diagnostic, sources);
+        if handler.render_report(&mut text, &shown).is_err() {
+            text.push_str(&format!("{}: {}\n", diagnostic.code, visible(&diagnostic.message)));
+        }
+    }
+    text
+}
+
+/// A diagnostic in miette's terms: the labels of one text, and one more of these for each other text.
+struct Rendered {
+    code: Option<&'static str>,
+    severity: Shown,
+    message: String,
+    help: Option<String>,
+    source: Option<NamedSource<String>>,
+    labels: Vec<LabeledSpan>,
+    elsewhere: Vec<Rendered>,
+}
+
+impl Rendered {
+    fn new(diagnostic: &Diagnostic, sources: &Sources) -> Self {
+        let mut texts: Vec<SourceId> = Vec::new();
+        for label in &diagnostic.labels {
+            if !texts.contains(&label.span.source) {
+                texts.push(label.span.source);
+            }
+        }
+        let labels = |text: SourceId| {
+            diagnostic
+                .labels
+                .iter()
+                .filter(|label| label.span.source == text)
+                .enumerate()
+                .map(|(position, label)| {
+                    let shown = Some(visible(&label.text).into_owned());
+                    let length = label.span.range.len();
+                    if position == 0 {
+                        LabeledSpan::new_primary_with_span(shown, (label.span.range.start, length))
+                    } else {
+                        LabeledSpan::new(shown, label.span.range.start, length)
+                    }
+                })
+                .collect()
+        };
+        let source = |text: SourceId| {
+            sources.get(text).map(|source| NamedSource::new(visible(&source.name), harmless(&source.text)))
+        };
+        let elsewhere = texts
+            .iter()
+            .skip(1)
+            .map(|&text| Self {
+                code: None,
+                severity: Shown::Advice,
+                message: "and here".to_owned(),
+                help: None,
+                source: source(text),
+                labels: labels(text),
+                elsewhere: Vec::new(),
+            })
+            .collect();
+        Self {
+            code: Some(diagnostic.code),
+            severity: match diagnostic.severity {
+                Severity::Error => Shown::Error,
+                Severity::Warning => Shown::Warning,
+            },
+            message: visible(&diagnostic.message).into_owned(),
+            help: diagnostic.help.as_ref().map(|help| help.lines().map(visible).collect::<Vec<_>>().join("\n")),
+            source: texts.first().and_then(|&text| source(text)),
+            labels: texts.first().map(|&text| labels(text)).unwrap_or_default(),
+            elsewhere,
+        }
+    }
+}
+
+/// Replaces what could move a terminal's cursor or turn its text round, byte for byte, so that offsets stay true.
+fn harmless(text: &str) -> String {
+    text.chars()
+        .map(|character| match character {
+            '\n' | '\t' => character,
+            _ if visible(character.encode_utf8(&mut [0; 4])).len() == character.len_utf8() => character,
+            _ => match character.len_utf8() {
+                1 => '?',
+                2 => '¿',
+                _ => '\u{fffd}',
+            },
+        })
+        .collect()
+}
+
+impl fmt::Debug for Rendered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Display for Rendered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Rendered {}
+
+impl miette::Diagnostic for Rendered {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.code.map(|code| Box::new(code) as Box<dyn fmt::Display>)
+    }
+
+    fn severity(&self) -> Option<Shown> {
+        Some(self.severity)
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.source.as_ref().map(|source| source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        Some(Box::new(self.labels.iter().cloned()))
+    }
+
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn miette::Diagnostic> + 'a>> {
+        if self.elsewhere.is_empty() {
+            return None;
+        }
+        Some(Box::new(self.elsewhere.iter().map(|other| other as &dyn miette::Diagnostic)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Span;
+
+    const PLAIN: Style = Style { colour: false, unicode: true, width: 100 };
+
+    #[test]
+    fn the_place_is_underlined_and_the_help_stands_below() {
+        let mut sources = Sources::default();
+        let id = sources.add("bai.yaml", "tables:\n  invoces: shared\n");
+        let diagnostic = Diagnostic::error("unknown-table", "the schema has no table `invoces`")
+            .label(Span::new(id, 10..17), "no such table")
+            .help("did you mean `invoices`?");
+        let text = render(&diagnostic.into(), &sources, PLAIN);
+        assert!(text.contains("unknown-table") && text.contains("bai.yaml:2:3"), "{text}");
+        assert!(text.contains("no such table") && text.contains("did you mean `invoices`?"), "{text}");
+    }
+
+    #[test]
+    fn places_in_two_texts_are_both_shown() {
+        let mut sources = Sources::default();
+        let (yaml, sql) = (sources.add("a.yaml", "a: b\n"), sources.add("a.sql", "CREATE TABLE t (x);\n"));
+        let diagnostic =
+            Diagnostic::error("code", "fact").label(Span::new(yaml, 0..1), "one").label(Span::new(sql, 13..14), "two");
+        let text = render(&diagnostic.into(), &sources, PLAIN);
+        assert!(text.contains("a.yaml:1:1") && text.contains("a.sql:1:14"), "{text}");
+    }
+
+    #[test]
+    fn control_characters_never_reach_the_terminal() {
+        let mut sources = Sources::default();
+        let id = sources.add("a\u{1b}[31m.sql", "CREATE \u{1b}[2J TABLE \u{202e}t\n");
+        let diagnostic =
+            Diagnostic::error("code", "name `a\n\u{1b}[0m`").label(Span::new(id, 0..6), "x\u{1b}y").help("h\u{1b}");
+        let text = render(&diagnostic.into(), &sources, PLAIN);
+        assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{text:?}");
+    }
+}

@@ -1,0 +1,181 @@
+//! Audits, cutovers and verifications as people and machines read them.
+
+use super::audit::{accounts_json, accounts_text};
+use super::json::SCHEMA_VERSION;
+use super::verification::{verification_json, verification_text};
+use crate::copy::{Account, Audit, Cutover, RolledBack};
+use crate::ident::visible;
+use crate::plan::Plan;
+use crate::postgres::RunRecord;
+use crate::schema::TableId;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::time::Duration;
+
+fn name(plan: &Plan, table: TableId) -> String {
+    visible(&plan.source.table(table).name).into_owned()
+}
+
+/// Writes what a cutover would do.
+pub fn dry_run_text(plan: &Plan, audit: &Audit, target: &str) -> String {
+    let mut text = format!("dry run: nothing was written to {}\n\n", visible(target));
+    for &(table, rows) in &audit.tables {
+        text.push_str(&format!("  {:<40} {rows:>12} rows\n", name(plan, table)));
+    }
+    text.push_str(&format!(
+        "\n{} statements, {} tenants, nothing is wrong with the rows\n",
+        plan.statements.len(),
+        audit.tenants
+    ));
+    text
+}
+
+/// What a report says of a cutover beside the proof.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// How many tenants were moved.
+    pub tenants: usize,
+    /// What became of the rows of each source table, where the spec keeps any out.
+    pub accounts: Vec<Account>,
+    /// An interrupted run was continued.
+    pub resumed: bool,
+    /// The run whose place this one has taken.
+    pub replaced: Option<RolledBack>,
+    /// How long the application could not write; `None` where it could.
+    pub blocked: Option<Duration>,
+    /// What became of the source meanwhile.
+    pub moved_on: MovedOn,
+    /// Where the snapshot is kept.
+    pub snapshot: Option<PathBuf>,
+    /// Why the snapshot may not survive a crash of the machine.
+    pub unsafe_backup: Option<String>,
+}
+
+/// Whether the source was written to after its snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MovedOn {
+    /// It was not.
+    No,
+    /// It could not be.
+    Frozen,
+    /// It was: the target lacks that.
+    Yes,
+    /// Nobody knows, for this reason.
+    Unknown(String),
+}
+
+/// Writes a cutover: the verification table, and how long each phase took.
+pub fn cutover_text(plan: &Plan, run: &Cutover, around: &Surroundings) -> String {
+    let mut text = verification_text(&run.verification);
+    text.push_str(&accounts_text(plan, &around.accounts));
+    let phases: Vec<String> =
+        run.phases.iter().map(|(phase, took)| format!("{} {:.2} s", phase.name(), took.as_secs_f64())).collect();
+    let resumed = if around.resumed { ", continued" } else { "" };
+    let tenants = around.tenants;
+    text.push_str(&format!("{} rows copied{resumed}, {tenants} tenants; {}\n", copied_rows(run), phases.join(", ")));
+    if let Some(replaced) = &around.replaced {
+        text.push_str(&format!("the run of {} was undone for it\n", visible(&replaced.started)));
+    }
+    if let Some(blocked) = around.blocked {
+        let seconds = blocked.as_secs_f64();
+        text.push_str(&format!("the application could not write for {seconds:.2} s, while the snapshot was taken\n"));
+    }
+    match &around.moved_on {
+        MovedOn::No => {}
+        MovedOn::Frozen => text.push_str("nobody could write to the source since before the snapshot\n"),
+        MovedOn::Yes => {
+            text.push_str("the source has been written to since its snapshot: the target does not have that\n");
+        }
+        MovedOn::Unknown(reason) => text.push_str(&format!(
+            "whether the source has been written to since its snapshot is not known: {}\n",
+            visible(reason)
+        )),
+    }
+    if let Some(path) = &around.snapshot {
+        text.push_str(&format!("the snapshot is kept as {}\n", visible(&path.to_string_lossy())));
+    }
+    if let Some(reason) = &around.unsafe_backup {
+        text.push_str(&format!("the snapshot may not have reached the disk: {}\n", visible(reason)));
+    }
+    if let Some(reason) = &run.without_statistics {
+        text.push_str(&format!(
+            "everything is committed, without statistics for the planner ({}): run VACUUM ANALYZE\n",
+            visible(&reason.message)
+        ));
+    }
+    text
+}
+
+/// Writes a cutover as JSON.
+pub fn cutover_json(plan: &Plan, run: &Cutover, around: &Surroundings) -> Value {
+    let mut value = verification_json(&run.verification);
+    value["accounts"] = json!(accounts_json(plan, &around.accounts));
+    let phases: serde_json::Map<String, Value> =
+        run.phases.iter().map(|(phase, took)| (phase.name().to_owned(), json!(took.as_secs_f64()))).collect();
+    let (moved_on, reason) = match &around.moved_on {
+        MovedOn::No => (json!(false), None),
+        MovedOn::Frozen => (json!(false), None),
+        MovedOn::Yes => (json!(true), None),
+        MovedOn::Unknown(reason) => (Value::Null, Some(reason)),
+    };
+    value["rows_copied"] = json!(copied_rows(run));
+    value["tenants"] = json!(around.tenants);
+    value["seconds"] = Value::Object(phases);
+    value["rows_and_keys_seconds"] = json!(run.rows_and_keys.as_secs_f64());
+    value["without_statistics"] = json!(run.without_statistics.as_ref().map(|reason| &reason.message));
+    value["resumed"] = json!(around.resumed);
+    value["replaced"] = json!(around.replaced.as_ref().map(|run| &run.started));
+    value["source"] = json!({
+        "blocked_seconds": around.blocked.map(|blocked| blocked.as_secs_f64()),
+        "frozen": around.moved_on == MovedOn::Frozen,
+        "moved_on": moved_on,
+        "moved_on_unknown": reason,
+    });
+    value["snapshot"] = json!(around.snapshot.as_ref().map(|path| path.to_string_lossy()));
+    value
+}
+
+fn copied_rows(run: &Cutover) -> u64 {
+    run.tables.iter().map(|table| table.rows).sum()
+}
+
+/// Writes that a cutover was finished before.
+pub fn finished_text(run: &RunRecord) -> String {
+    format!(
+        "finished already: the run of {} ended at {}; nothing was done\n",
+        run.started,
+        run.finished.as_deref().unwrap_or_default()
+    )
+}
+
+/// Writes the same as JSON.
+pub fn finished_json(run: &RunRecord) -> Value {
+    json!({ "schema_version": SCHEMA_VERSION, "finished_before": { "started": run.started, "finished": run.finished } })
+}
+
+/// Writes what a rollback did.
+pub fn rollback_text(done: &RolledBack) -> String {
+    let mut text = String::new();
+    for (word, list) in [("dropped", &done.dropped), ("emptied", &done.emptied), ("left, not empty", &done.left)] {
+        for name in list {
+            text.push_str(&format!("{word}: {}\n", visible(name)));
+        }
+    }
+    if done.discarded > 0 {
+        text.push_str(&format!("{} rows that were written after the run are gone\n", done.discarded));
+    }
+    text.push_str(&format!("undone: the run of {}\n", visible(&done.started)));
+    text
+}
+
+/// Writes the same as JSON.
+pub fn rollback_json(done: &RolledBack) -> Value {
+    json!({
+        "schema_version": SCHEMA_VERSION,
+        "started": done.started,
+        "dropped": done.dropped,
+        "emptied": done.emptied,
+        "left": done.left,
+        "discarded_rows": done.discarded,
+    })
+}

@@ -1,0 +1,221 @@
+//! An open SQLite database that is only read.
+
+use super::guard::{Guarded, message};
+use crate::diagnostic::Diagnostic;
+use crate::ident::visible;
+use crate::schema::Value;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ToSql};
+use std::borrow::Cow;
+
+/// A database open for reading, guarded as `guard` says: the only way to its rows.
+///
+/// A connection is for one thread at a time; parallel readers open one each.
+#[derive(Debug)]
+pub struct Database {
+    guarded: Guarded,
+}
+
+impl Database {
+    /// Puts guards around an open connection.
+    pub(super) fn new(connection: Connection) -> Result<Self, Diagnostic> {
+        Ok(Self { guarded: Guarded::for_reading(connection)? })
+    }
+
+    /// Takes a connection with its guards.
+    pub(super) fn guarded(guarded: Guarded) -> Self {
+        Self { guarded }
+    }
+
+    /// Returns the guarded connection.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.guarded.connection
+    }
+
+    /// Calls `f` with the values of each row of a query, in its order.
+    ///
+    /// The values borrow from SQLite and live for one call; text is bytes, as SQLite stores it. Stops at `f`'s first
+    /// error. A query that SQLite refuses is `sqlite-query`, one that the guards refuse `forbidden-statement`.
+    pub fn for_each_row<E: From<Diagnostic>>(
+        &self,
+        sql: &str,
+        params: &[Value<'_>],
+        f: &mut dyn FnMut(&[Value<'_>]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let failed = |error: rusqlite::Error| E::from(self.failed(&error));
+        let mut statement = self.connection().prepare_cached(sql).map_err(failed)?;
+        let width = statement.column_count();
+        let mut rows = statement.query(rusqlite::params_from_iter(params.iter().map(Parameter))).map_err(failed)?;
+        let mut buffer = Vec::with_capacity(width);
+        while let Some(row) = rows.next().map_err(failed)? {
+            let mut values = emptied(buffer);
+            for column in 0..width {
+                values.push(value(row.get_ref(column).map_err(failed)?));
+            }
+            f(&values)?;
+            buffer = emptied(values);
+        }
+        Ok(())
+    }
+
+    /// Runs a query for the one integer that it gives; NULL and no row at all are 0.
+    pub fn query_integer(&self, sql: &str, params: &[Value<'_>]) -> Result<i64, Diagnostic> {
+        let mut answer = Ok(0);
+        self.for_each_row(sql, params, &mut |values| {
+            answer = match values.first() {
+                Some(Value::Integer(number)) => Ok(*number),
+                Some(Value::Null) => Ok(0),
+                other => Err(other.map_or("nothing", Value::storage)),
+            };
+            Ok::<(), Diagnostic>(())
+        })?;
+        answer.map_err(|storage| Diagnostic::error("sqlite-query", format!("expected an integer, found {storage}")))
+    }
+
+    /// Runs one or more statements that create, fill, index or drop TEMP tables; nothing else is allowed.
+    ///
+    /// TEMP tables live in memory and end with the connection.
+    pub fn execute_temp(&self, sql: &str) -> Result<(), Diagnostic> {
+        self.guarded.with_temp(|connection| connection.execute_batch(sql)).map_err(|error| self.failed(&error))
+    }
+
+    /// Builds the error for a schema that SQLite cannot read.
+    pub(super) fn unreadable(&self, error: &rusqlite::Error) -> Diagnostic {
+        self.guarded.diagnose("source-unreadable", error)
+    }
+
+    pub(super) fn failed(&self, error: &rusqlite::Error) -> Diagnostic {
+        let mut diagnostic = self.guarded.diagnose("sqlite-query", error);
+        if diagnostic.code == "sqlite-query" {
+            diagnostic.message = format!("SQLite cannot run a query: {}", visible(&message(error)));
+        }
+        diagnostic
+    }
+}
+
+/// Takes the values out of a vector and keeps its memory, so that a row costs no allocation: a collected `Vec` of the
+/// same element size reuses the memory of the one it comes from.
+fn emptied<'b>(values: Vec<Value<'_>>) -> Vec<Value<'b>> {
+    values.into_iter().map_while(|_| None).collect()
+}
+
+fn value(value: ValueRef<'_>) -> Value<'_> {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Text(text) => Value::Text(Cow::Borrowed(text)),
+        ValueRef::Blob(blob) => Value::Blob(Cow::Borrowed(blob)),
+    }
+}
+
+struct Parameter<'a>(&'a Value<'a>);
+
+impl ToSql for Parameter<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self.0 {
+            Value::Null => ValueRef::Null,
+            Value::Integer(number) => ValueRef::Integer(*number),
+            Value::Real(number) => ValueRef::Real(*number),
+            Value::Text(text) => ValueRef::Text(text),
+            Value::Blob(blob) => ValueRef::Blob(blob),
+        }))
+    }
+}
+
+/// Returns the version of the SQLite that is built in.
+pub fn version() -> &'static str {
+    rusqlite::version()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database(sql: &str) -> Database {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(sql).unwrap();
+        Database::new(connection).unwrap()
+    }
+
+    fn rows(database: &Database, sql: &str, params: &[Value<'_>]) -> Vec<String> {
+        let mut rows = Vec::new();
+        let mut read = |values: &[Value<'_>]| {
+            rows.push(format!("{values:?}"));
+            Ok::<(), Diagnostic>(())
+        };
+        database.for_each_row(sql, params, &mut read).unwrap();
+        rows
+    }
+
+    #[test]
+    fn every_storage_class_comes_through_as_it_is() {
+        let database =
+            database("CREATE TABLE t(a); INSERT INTO t VALUES (NULL), (1), (1.5), (CAST(x'ff00' AS TEXT)), (x'00')");
+        let found = rows(&database, "SELECT a, rowid FROM t ORDER BY rowid", &[]);
+        assert_eq!(
+            found,
+            [
+                "[Null, Integer(1)]",
+                "[Integer(1), Integer(2)]",
+                "[Real(1.5), Integer(3)]",
+                "[Text([255, 0]), Integer(4)]",
+                "[Blob([0]), Integer(5)]"
+            ]
+        );
+    }
+
+    #[test]
+    fn parameters_keep_their_storage_class() {
+        let database = database("");
+        let params = [
+            Value::Null,
+            Value::Integer(-1),
+            Value::Real(0.5),
+            Value::Text(Cow::Borrowed(b"a\xff")),
+            Value::Blob(Cow::Borrowed(b"a")),
+        ];
+        assert_eq!(rows(&database, "SELECT ?1, ?2, ?3, ?4, ?5", &params), [format!("{params:?}")]);
+    }
+
+    #[test]
+    fn a_callers_error_stops_the_rows() {
+        let database = database("CREATE TABLE t(a); INSERT INTO t VALUES (1), (2), (3)");
+        let mut seen = 0;
+        let result = database.for_each_row("SELECT a FROM t", &[], &mut |_| {
+            seen += 1;
+            if seen == 2 { Err(Diagnostic::error("stop", "enough")) } else { Ok(()) }
+        });
+        assert_eq!((result.unwrap_err().code, seen), ("stop", 2));
+    }
+
+    #[test]
+    fn rows_share_one_buffer() {
+        let mut values: Vec<Value<'_>> = Vec::with_capacity(7);
+        values.extend([Value::Null, Value::Text(Cow::Borrowed(b"x")), Value::Integer(1)]);
+        let address = values.as_ptr() as usize;
+        let again: Vec<Value<'_>> = emptied(values);
+        assert_eq!((again.as_ptr() as usize, again.capacity(), again.len()), (address, 7, 0));
+    }
+
+    #[test]
+    fn integers_are_asked_for_by_name() {
+        let database = database("CREATE TABLE t(a); INSERT INTO t VALUES (5)");
+        assert_eq!(database.query_integer("SELECT max(a) FROM t", &[]).unwrap(), 5);
+        assert_eq!(database.query_integer("SELECT max(a) FROM t WHERE a > ?1", &[Value::Integer(9)]).unwrap(), 0);
+        assert_eq!(database.query_integer("SELECT 'x'", &[]).unwrap_err().code, "sqlite-query");
+        assert_eq!(database.query_integer("SELECT nosuch", &[]).unwrap_err().code, "sqlite-query");
+        assert_eq!(database.query_integer("SELECT load_extension('x')", &[]).unwrap_err().code, "forbidden-statement");
+    }
+
+    #[test]
+    fn temp_tables_are_the_only_thing_that_can_be_written() {
+        let database = database("CREATE TABLE t(a); INSERT INTO t VALUES (5)");
+        database.execute_temp("CREATE TEMP TABLE m AS SELECT a FROM t; CREATE UNIQUE INDEX temp.m_a ON m(a)").unwrap();
+        assert_eq!(database.query_integer("SELECT count(*) FROM temp.m", &[]).unwrap(), 1);
+        assert_eq!(database.execute_temp("DELETE FROM t").unwrap_err().code, "forbidden-statement");
+        database.execute_temp("DROP TABLE temp.m").unwrap();
+        let written = database.for_each_row("DELETE FROM t RETURNING a", &[], &mut |_| Ok::<(), Diagnostic>(()));
+        assert_eq!(written.unwrap_err().code, "forbidden-statement");
+    }
+}

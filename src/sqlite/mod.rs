@@ -1,0 +1,54 @@
+//! Reads SQLite: schemas from text and databases, and rows from a private snapshot.
+//!
+//! SQLite itself is the judge of what a schema is. Text is loaded into guarded in-memory databases (`guard`,
+//! `load`, `spread`, `place`) and read back by pragmas (`pragmas`); what only text has is read by SQLite's own grammar (`token`, `statements`,
+//! `reader`, `clauses`, `key_parts`, `index_clauses`), expressions by sqlparser (`repair`, `expr`). The two are compared statement
+//! by statement (`agreement`) and put together (`assemble`, `references`).
+//!
+//! Rows are read from a copy (`source_file`, `snapshot`) through one guarded connection a thread (`database`).
+//! A run keeps its copy in a folder of its own (`work_dir`), can keep the application from writing (`freeze`), and finds out
+//! whether it has written since (`source_state`).
+//! Nothing here ever writes to a source or creates a file beside it.
+
+mod agreement;
+mod assemble;
+mod clauses;
+mod database;
+mod differences;
+mod editor;
+mod expr;
+mod freeze;
+mod functions;
+#[cfg(test)]
+mod generated;
+mod guard;
+mod index_clauses;
+mod key_parts;
+mod load;
+mod place;
+mod pragmas;
+mod private_folder;
+mod read;
+mod reader;
+mod references;
+mod repair;
+mod row_expression;
+mod sample;
+mod snapshot;
+mod source_file;
+mod source_state;
+mod spread;
+mod statements;
+mod token;
+mod work_dir;
+
+pub use database::{Database, version};
+pub use differences::schema_differences;
+pub use editor::Editor;
+pub use freeze::Frozen;
+pub use read::{read_schema, read_source};
+pub use row_expression::row_expression;
+pub use sample::{Agreement, UndeclaredReference, agreement, undeclared_references};
+pub use snapshot::{Snapshot, Taking};
+pub use source_state::SourceState;
+pub use work_dir::WorkDir;

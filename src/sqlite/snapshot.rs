@@ -1,0 +1,479 @@
+//! A private, consistent copy of a source database.
+//!
+//! Everything that reads rows reads the copy: the application may go on writing to the source, and all readers see the
+//! same moment. Taking it never writes to the source, not even by a checkpoint; how the source is opened for that is
+//! described at `source_file`.
+
+use super::database::Database;
+use super::editor::Editor;
+use super::freeze::Frozen;
+use super::private_folder::PrivateFolder;
+use super::source_file::{self, PATIENCE, SourceFile, busy, unreadable};
+use super::source_state::SourceState;
+use crate::diagnostic::Diagnostic;
+use rusqlite::backup::{Backup, Progress, StepResult};
+use rusqlite::{Connection, OpenFlags};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How often a snapshot is begun again because the source changed under it.
+const ATTEMPTS: usize = 5;
+
+/// A private copy of a database at one moment. Dropping it removes the copy, unless a run keeps it in its folder; what a run
+/// that was killed has left is removed by the next one.
+#[derive(Debug)]
+pub struct Snapshot {
+    place: Place,
+    /// The hexadecimal BLAKE3 hash of the copy: equal for equal contents, whatever journal mode the source is in.
+    pub hash: String,
+    /// The copy's size in bytes.
+    pub bytes: u64,
+    /// The size in bytes of the source's file and its log together.
+    pub source_bytes: u64,
+    /// How long the application could not write: as long as a source in rollback-journal mode was read.
+    pub blocked: Option<Duration>,
+    /// The source as it was, to find out whether it has been written to since; `None` where it is frozen.
+    pub source_state: Option<SourceState>,
+}
+
+/// Where a copy lies.
+#[derive(Debug)]
+enum Place {
+    /// In a folder for temporary files.
+    Temporary(PrivateFolder),
+    /// In a run's folder, not kept yet.
+    Part(PathBuf),
+    /// In a run's folder, to stay.
+    Kept(PathBuf),
+}
+
+/// How a snapshot is taken.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Taking<'t> {
+    /// How long the application may be kept from writing; `None` sets no limit.
+    pub max_block: Option<Duration>,
+    /// The lock that keeps the application from writing already.
+    pub frozen: Option<&'t Frozen>,
+}
+
+impl Snapshot {
+    /// Copies a database by SQLite's backup API into a directory that only this user can look into.
+    ///
+    /// Fails with `source-missing`, `source-not-a-database`, `source-unreadable`, `source-busy` or `snapshot-failed`.
+    pub fn take(source: &Path) -> Result<Self, Diagnostic> {
+        Self::take_with(source, &Taking::default())
+    }
+
+    /// Does the same within limits; fails with `source-blocked-too-long` as well.
+    pub fn take_with(source: &Path, taking: &Taking<'_>) -> Result<Self, Diagnostic> {
+        let folder = PrivateFolder::create().map_err(|error| failed(&error))?;
+        Self::take_at(source, Place::Temporary(folder), taking)
+    }
+
+    /// Copies a database into an empty file that only this user may read.
+    pub(super) fn take_to(source: &Path, path: PathBuf, taking: &Taking<'_>) -> Result<Self, Diagnostic> {
+        Self::take_at(source, Place::Part(path), taking)
+    }
+
+    fn take_at(source: &Path, place: Place, taking: &Taking<'_>) -> Result<Self, Diagnostic> {
+        let empty = |place, source_state| Self {
+            place,
+            hash: String::new(),
+            bytes: 0,
+            source_bytes: source_file::size(source),
+            blocked: None,
+            source_state,
+        };
+        // Made first, so that whatever fails takes the file away.
+        let mut snapshot = empty(place, None);
+        let path = snapshot.path();
+        for _ in 0..ATTEMPTS {
+            let (file, state) = match taking.frozen {
+                Some(frozen) => (source_file::open_frozen(&frozen.path)?, None),
+                None => {
+                    let state = SourceState::of(source)?;
+                    (source_file::open(source)?, state)
+                }
+            };
+            let started = Instant::now();
+            copy(source, &file, &path, taking.max_block.filter(|_| file.blocks))?;
+            let reading = started.elapsed();
+            if file.watch.is_unchanged() {
+                snapshot.blocked = file.blocks.then_some(reading);
+                drop(file);
+                (snapshot.hash, snapshot.bytes) = hash(&path).map_err(|error| failed(&error))?;
+                snapshot.source_state = state.map(|state| state.with_hash(&snapshot.hash));
+                return Ok(snapshot);
+            }
+        }
+        Err(busy(source))
+    }
+
+    /// Copies the copy once more, lets `edit` change rows in the new one and take them out of it, and returns it. It
+    /// stands for the same moment of the source, so its hash is the first one's.
+    ///
+    /// Nothing of the schema acts on what is done: no trigger, no foreign key, no CHECK.
+    pub fn edited<E: From<Diagnostic>>(&self, edit: impl FnOnce(&Editor) -> Result<(), E>) -> Result<Self, E> {
+        let cannot = |error: &dyn std::fmt::Display| E::from(failed(error));
+        let folder = PrivateFolder::create().map_err(|error| cannot(&error))?;
+        let copy = Self {
+            place: Place::Temporary(folder),
+            hash: self.hash.clone(),
+            bytes: self.bytes,
+            source_bytes: self.source_bytes,
+            blocked: None,
+            source_state: None,
+        };
+        let path = copy.path();
+        std::fs::copy(self.path(), &path).map_err(|error| cannot(&error))?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags).map_err(|error| unreadable(&path, &error))?;
+        let editor = Editor::new(connection)?;
+        edit(&editor)?;
+        editor.finish()?;
+        Ok(copy)
+    }
+
+    /// Looks at a copy that an earlier run has kept.
+    pub(super) fn kept(path: PathBuf, source_state: Option<SourceState>) -> io::Result<Self> {
+        let (hash, bytes) = hash(&path)?;
+        Ok(Self { place: Place::Kept(path), hash, bytes, source_bytes: bytes, blocked: None, source_state })
+    }
+
+    /// Says that the copy has got a place to stay.
+    pub(super) fn keep_at(&mut self, path: PathBuf) {
+        self.place = Place::Kept(path);
+    }
+
+    /// Opens the copy for reading. Each thread that reads opens it for itself.
+    pub fn open(&self) -> Result<Database, Diagnostic> {
+        let path = self.path();
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags).map_err(|error| unreadable(&path, &error))?;
+        Database::new(connection)
+    }
+
+    /// Returns where the copy lies.
+    pub fn path(&self) -> PathBuf {
+        match &self.place {
+            Place::Temporary(folder) => folder.path().join("snapshot.db"),
+            Place::Part(path) | Place::Kept(path) => path.clone(),
+        }
+    }
+
+    /// Returns where the copy lies to stay; `None` where it goes with this.
+    pub fn kept_at(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Kept(path) => Some(path),
+            Place::Temporary(_) | Place::Part(_) => None,
+        }
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        if let Place::Part(path) = &self.place {
+            // What cannot be removed is removed by the next run.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Diagnostic {
+    Diagnostic::error("snapshot-failed", format!("cannot write the snapshot: {error}"))
+        .help("make room in the folder for it: --work-dir, or the one for temporary files (TMPDIR)")
+}
+
+/// Copies all pages within one read transaction of the source.
+fn copy(source: &Path, file: &SourceFile, path: &Path, max_block: Option<Duration>) -> Result<(), Diagnostic> {
+    let write_failed = |error: rusqlite::Error| failed(&super::guard::message(&error));
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut target = Connection::open_with_flags(path, flags).map_err(write_failed)?;
+    // What has to survive a crash of the machine is written to the disk as a whole, when it is kept.
+    target.execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF;").map_err(write_failed)?;
+    // The pages come from one transaction, also where they are copied in parts.
+    let begin = "BEGIN; SELECT count(*) FROM sqlite_schema";
+    file.connection.execute_batch(begin).map_err(|error| unreadable(source, &error))?;
+    let pages = if max_block.is_some() { 2_000 } else { -1 };
+    let started = Instant::now();
+    {
+        let backup = Backup::new(&file.connection, &mut target).map_err(write_failed)?;
+        loop {
+            match backup.step(pages) {
+                Ok(StepResult::Done) => break,
+                Ok(StepResult::More) => match max_block {
+                    Some(limit) if started.elapsed() > limit => {
+                        return Err(blocked_too_long(limit, &backup.progress()));
+                    }
+                    _ => {}
+                },
+                Ok(_) if started.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(20)),
+                Ok(_) => return Err(busy(source)),
+                Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) => {
+                    return Err(write_failed(error));
+                }
+                Err(error) => return Err(unreadable(source, &error)),
+            }
+        }
+    }
+    file.connection.execute_batch("COMMIT").map_err(|error| unreadable(source, &error))?;
+    // A source in WAL mode makes a copy in WAL mode; a plain file is opened without further files and hashes the same.
+    target.execute_batch("PRAGMA journal_mode = DELETE;").map_err(|error| unreadable(source, &error))
+}
+
+fn blocked_too_long(limit: Duration, progress: &Progress) -> Diagnostic {
+    let copied = progress.pagecount - progress.remaining;
+    Diagnostic::error(
+        "source-blocked-too-long",
+        format!(
+            "the application could not write for {:.1} s, and {copied} of {} pages were copied in that time",
+            limit.as_secs_f64(),
+            progress.pagecount
+        ),
+    )
+    .help("it may write again; allow more with --max-block, stop the application for the copy, or put its database into WAL mode, where nobody waits")
+}
+
+fn hash(path: &Path) -> io::Result<(String, u64)> {
+    let mut file = File::open(path)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut bytes = 0;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok((hasher.finalize().to_hex().to_string(), bytes)),
+            read => {
+                hasher.update(&buffer[..read]);
+                bytes += read as u64;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    type Contents = BTreeMap<String, Vec<u8>>;
+
+    fn contents(folder: &Path) -> Contents {
+        let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+        entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
+    }
+
+    fn rows(path: &Path) -> i64 {
+        Snapshot::take(path).unwrap().open().unwrap().query_integer("SELECT count(*) FROM t", &[]).unwrap()
+    }
+
+    fn create(path: &Path, journal: &str) -> Connection {
+        let connection = Connection::open(path).unwrap();
+        connection
+            .execute_batch(&format!(
+                "PRAGMA journal_mode = {journal}; CREATE TABLE t(a); INSERT INTO t VALUES (1), (2);"
+            ))
+            .unwrap();
+        connection
+    }
+
+    /// Copies what a crashed application would leave into a folder of its own.
+    fn crashed(from: &Path, to: &Path, suffixes: &[&str]) -> PathBuf {
+        for suffix in suffixes {
+            fs::copy(format!("{}{suffix}", from.display()), to.join(format!("app.db{suffix}"))).unwrap();
+        }
+        to.join("app.db")
+    }
+
+    #[test]
+    fn a_rollback_database_is_copied_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a b?#%.db");
+        drop(create(&path, "DELETE"));
+        let before = contents(folder.path());
+        assert_eq!(rows(&path), 2);
+        assert_eq!(contents(folder.path()), before);
+    }
+
+    #[test]
+    fn the_copy_is_private_and_goes_with_the_snapshot() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        drop(create(&path, "DELETE"));
+        let snapshot = Snapshot::take(&path).unwrap();
+        let copy = snapshot.path();
+        let mode = fs::metadata(copy.parent().unwrap()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        let _open = snapshot.open().unwrap();
+        assert_eq!(contents(copy.parent().unwrap()).len(), 1, "no -wal, no -shm, no journal");
+        drop(snapshot);
+        assert!(!copy.exists());
+    }
+
+    #[test]
+    fn a_wal_database_that_was_closed_is_copied_without_new_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        drop(create(&path, "WAL"));
+        let before = contents(folder.path());
+        assert_eq!(before.len(), 1);
+        assert_eq!(rows(&path), 2);
+        assert_eq!(contents(folder.path()), before);
+    }
+
+    #[test]
+    fn a_wal_left_by_a_crash_is_read_with_and_without_its_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let live = folder.path().join("app.db");
+        let _open = create(&live, "WAL");
+        for suffixes in [&["", "-wal"][..], &["", "-wal", "-shm"][..]] {
+            let left = tempfile::tempdir().unwrap();
+            let path = crashed(&live, left.path(), suffixes);
+            let before = contents(left.path());
+            assert_eq!(before.len(), suffixes.len());
+            assert_eq!(rows(&path), 2, "rows in the log count");
+            assert_eq!(contents(left.path()), before, "{suffixes:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_leads_to_the_log_beside_the_file_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        let application = create(&path, "WAL");
+        let left = tempfile::tempdir().unwrap();
+        let crashed = crashed(&path, left.path(), &["", "-wal"]);
+        let links = tempfile::tempdir().unwrap();
+        for (name, target) in [("live.db", &path), ("crashed.db", &crashed)] {
+            let link = links.path().join(name);
+            std::os::unix::fs::symlink(target, &link).unwrap();
+            assert_eq!(rows(&link), 2, "{name}");
+        }
+        assert_eq!(fs::read_dir(links.path()).unwrap().count(), 2);
+        drop(application);
+    }
+
+    #[test]
+    fn a_locked_database_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        let application = create(&path, "DELETE");
+        application.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        let waiter = std::thread::spawn(move || rows(&path));
+        std::thread::sleep(Duration::from_millis(200));
+        application.execute_batch("COMMIT").unwrap();
+        assert_eq!(waiter.join().unwrap(), 2, "it waits for the lock");
+    }
+
+    #[test]
+    fn a_read_only_directory_is_no_obstacle() {
+        let folder = tempfile::tempdir().unwrap();
+        let live = folder.path().join("app.db");
+        let open = create(&live, "WAL");
+        let left = tempfile::tempdir().unwrap();
+        let path = crashed(&live, left.path(), &["", "-wal"]);
+        drop(open);
+        for path in [path, live] {
+            let parent = path.parent().unwrap();
+            fs::set_permissions(parent, fs::Permissions::from_mode(0o500)).unwrap();
+            let found = rows(&path);
+            fs::set_permissions(parent, fs::Permissions::from_mode(0o700)).unwrap();
+            assert_eq!(found, 2);
+        }
+    }
+
+    #[test]
+    fn the_journal_of_a_crash_is_rolled_back_in_the_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        let live = folder.path().join("app.db");
+        let connection = create(&live, "DELETE");
+        // A cache of one page makes SQLite write into the file before the end of the transaction.
+        connection.execute_batch("PRAGMA cache_size = 1; PRAGMA cache_spill = 1; BEGIN; INSERT INTO t WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 5000) SELECT randomblob(100) FROM r;").unwrap();
+        let left = tempfile::tempdir().unwrap();
+        let path = crashed(&live, left.path(), &["", "-journal"]);
+        let before = contents(left.path());
+        assert_eq!(rows(&path), 2, "the unfinished transaction does not count");
+        assert_eq!(contents(left.path()), before);
+    }
+
+    #[test]
+    fn an_application_may_go_on_writing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        let application = create(&path, "WAL");
+        application.execute_batch("CREATE TABLE u(a)").unwrap();
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let stopped = std::sync::Arc::clone(&stop);
+        let writer = std::thread::spawn(move || {
+            let mut written = 0;
+            while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+                application.execute_batch("BEGIN; INSERT INTO t VALUES (3); INSERT INTO u VALUES (3); COMMIT").unwrap();
+                written += 1;
+            }
+            written
+        });
+        for _ in 0..20 {
+            let database = Snapshot::take(&path).unwrap().open().unwrap();
+            let difference = "SELECT (SELECT count(*) FROM t) - (SELECT count(*) FROM u)";
+            assert_eq!(
+                database.query_integer(difference, &[]).unwrap(),
+                2,
+                "a transaction is seen whole or not at all"
+            );
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(writer.join().unwrap() > 0);
+    }
+
+    #[test]
+    fn threads_read_side_by_side() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        drop(create(&path, "WAL"));
+        let snapshot = Snapshot::take(&path).unwrap();
+        let count = || snapshot.open().unwrap().query_integer("SELECT count(*) FROM t", &[]).unwrap();
+        let counts =
+            std::thread::scope(|scope| [scope.spawn(count), scope.spawn(count)].map(|thread| thread.join().unwrap()));
+        assert_eq!(counts, [2, 2]);
+    }
+
+    #[test]
+    fn equal_contents_hash_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        let application = create(&path, "WAL");
+        let hash = || Snapshot::take(&path).unwrap().hash.clone();
+        let live = hash();
+        assert_eq!(hash(), live);
+        drop(application);
+        assert_eq!(hash(), live, "the log is now part of the file");
+        Connection::open(&path).unwrap().execute_batch("INSERT INTO t VALUES (3)").unwrap();
+        assert_ne!(hash(), live);
+    }
+
+    #[test]
+    fn what_is_no_database_is_refused_and_nothing_is_created() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            path
+        };
+        let mut cut = b"SQLite format 3\0".to_vec();
+        cut.extend([0x10, 0, 1, 1, 0, 64, 32, 32, 9, 9]);
+        for (path, code) in [
+            (folder.path().join("missing.db"), "source-missing"),
+            (folder.path().to_owned(), "source-not-a-database"),
+            (file("empty.db", b""), "source-not-a-database"),
+            (file("text.db", b"CREATE TABLE t(a); -- and more"), "source-not-a-database"),
+            (file("cut.db", &cut), "source-not-a-database"),
+        ] {
+            let before = contents(folder.path());
+            assert_eq!(Snapshot::take(&path).unwrap_err().code, code, "{}", path.display());
+            assert_eq!(contents(folder.path()), before);
+        }
+    }
+}

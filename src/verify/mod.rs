@@ -1,0 +1,159 @@
+//! The proof that a target holds its source: row for row, tenant for tenant.
+//!
+//! It shares nothing with the copy that could hide a mistake of the copy. The tenant of each row is derived a second
+//! time, in SQL, inside SQLite (`tenant_sql`); values of both sides reach one canonical form by paths of their own
+//! (`canonical`). Full rows are reduced to counts and keyed sums for each table and tenant (`sums`), and where these
+//! differ the difference is narrowed down to key and column (`narrow`). Then every foreign key is checked by anti-join
+//! (`foreign_keys`), every sequence against its rows (`sequences`), and the live schema against the plan (`catalog`).
+
+mod canonical;
+mod catalog;
+mod defaults;
+mod foreign_keys;
+mod isolation;
+mod narrow;
+mod new_ids;
+mod proof;
+mod readable;
+mod rows;
+mod sequences;
+mod since;
+mod sums;
+mod target_side;
+mod tenant_rows;
+mod tenant_sql;
+
+#[cfg(test)]
+mod tests;
+
+pub use catalog::{unfit_for_rows, verify_catalog};
+pub use isolation::verify_isolation;
+pub use proof::{
+    ForeignKeyProof, ForeignKeyViolation, ForeignKeyViolationKind, KeyPart, RowDifference, RowDifferenceKind,
+    SequenceProof, TableProof, TenantDifference, TenantSum, Verification,
+};
+pub use since::{SinceRun, TableSince, verify_since};
+
+use crate::diagnostic::Diagnostic;
+use crate::plan::Plan;
+use crate::postgres::Connection;
+use crate::schema::{ForeignKeyId, TableId};
+use crate::sqlite::Database;
+use readable::Readable;
+use rows::TableRows;
+use std::thread;
+use sums::{Groups, RowHasher};
+use target_side::TargetSide;
+use tenant_sql::TenantSql;
+
+/// Compares a target with its source and with the plan between them.
+///
+/// `more` connections read beside the first one; all of them see what was committed when this began. Nobody else may write
+/// to the source meanwhile. `progress` gets a table's name and how many of its source rows have been read. What differs is
+/// in the answer; an error means that the comparison could not be made, and proves nothing.
+pub fn verify(
+    plan: &Plan,
+    source: &Database,
+    target: &mut Connection,
+    more: &mut [Connection],
+    progress: &mut dyn FnMut(&str, u64),
+) -> Result<Verification, Diagnostic> {
+    let mut transaction = target.begin_snapshot()?;
+    let mut others = Vec::with_capacity(more.len());
+    if !more.is_empty() {
+        let seen = transaction.export_snapshot()?;
+        for connection in more {
+            others.push(connection.begin_same_snapshot(&seen)?);
+        }
+    }
+    let mut beside: Vec<&mut Connection> = others.iter_mut().map(|transaction| &mut **transaction).collect();
+    prove(plan, source, &mut transaction, &mut beside, progress)
+}
+
+/// As [`verify`], on what the connections see.
+///
+/// The source is read on this thread, and each connection to the target on one of its own.
+fn prove(
+    plan: &Plan,
+    source: &Database,
+    target: &mut Connection,
+    beside: &mut [&mut Connection],
+    progress: &mut dyn FnMut(&str, u64),
+) -> Result<Verification, Diagnostic> {
+    let catalog = verify_catalog(plan, target)?;
+    let readable = Readable::find(plan, target)?;
+    let tenants = TenantSql::new(plan);
+    let hasher = RowHasher::random();
+    let schema = &plan.rewritten.target;
+    let rows = |table| readable.obstacle(table).is_none().then(|| TableRows::new(plan, &tenants, table));
+    let tables: Vec<Option<TableRows>> = schema.table_ids().map(rows).collect();
+    let foreign_keys: Vec<ForeignKeyId> = schema.tables.iter().flat_map(|table| table.foreign_keys.clone()).collect();
+    let given_out = schema.table_ids().map(|table| sequences::given_out(plan, source, table));
+    let given_out = given_out.collect::<Result<Vec<_>, _>>()?;
+    let side = TargetSide {
+        plan,
+        readable: &readable,
+        hasher,
+        tables: &tables,
+        foreign_keys: &foreign_keys,
+        given_out: &given_out,
+    };
+    let reading = side.begin();
+    let expected = thread::scope(|scope| {
+        for connection in std::iter::once(&mut *target).chain(beside.iter_mut().map(|beside| &mut **beside)) {
+            let reading = &reading;
+            scope.spawn(move || reading.work(connection));
+        }
+        let read = read_source(&tables, &tenants, hasher, source, progress);
+        if read.is_err() {
+            reading.stop();
+        }
+        read
+    })?;
+    let found = reading.end()?;
+    let mut proofs = Vec::with_capacity(tables.len());
+    for ((table, rows), (expected, found)) in
+        schema.table_ids().zip(&tables).zip(expected.into_iter().zip(found.groups))
+    {
+        proofs.push(match (rows, expected, found) {
+            (Some(rows), Some(expected), Some(found)) => {
+                let sums::Sums { mut proof, differing } = sums::difference(rows, expected, found);
+                if !differing.is_empty() {
+                    proof.row_examples = narrow::rows(rows, hasher, &differing, source, target)?;
+                }
+                proof
+            }
+            _ => unread(plan, table, readable.obstacle(table).unwrap_or("it was not read")),
+        });
+    }
+    tenants.forget(source)?;
+    let (foreign_keys, sequences) = (found.foreign_keys, found.sequences);
+    Ok(Verification { tables: proofs, foreign_keys, sequences, catalog, sum_key: hasher.key() })
+}
+
+/// Derives the tenants of the source's rows, and sums these up.
+fn read_source(
+    tables: &[Option<TableRows>],
+    tenants: &TenantSql<'_>,
+    hasher: RowHasher,
+    source: &Database,
+    progress: &mut dyn FnMut(&str, u64),
+) -> Result<Vec<Option<Groups>>, Diagnostic> {
+    tenants.derive(source)?;
+    let mut groups = |rows: &TableRows| sums::of_source(rows, hasher, source, progress);
+    tables.iter().map(|rows| rows.as_ref().map(&mut groups).transpose()).collect()
+}
+
+fn unread(plan: &Plan, table: TableId, obstacle: &str) -> TableProof {
+    TableProof {
+        table: plan.rewritten.target.table(table).name.clone(),
+        unread: Some(obstacle.to_owned()),
+        source_rows: 0,
+        target_rows: 0,
+        tenants: 0,
+        differing_tenants: 0,
+        tenant_examples: Vec::new(),
+        row_examples: Vec::new(),
+        sums: Vec::new(),
+    }
+}

@@ -1,0 +1,204 @@
+//! The rows of one table from either side, as encoded canonical values in the order of the target's columns.
+
+use super::canonical::{Canonical, shown};
+use super::new_ids::new_id;
+use super::proof::KeyPart;
+use super::tenant_sql::TenantSql;
+use crate::diagnostic::Diagnostic;
+use crate::emit::qualified_table;
+use crate::ident::{literal, quote, quote_list, visible};
+use crate::plan::Plan;
+use crate::postgres::{Connection, copy_out};
+use crate::rewrite::ColumnValue;
+use crate::schema::{Affinity, ColumnId, PgType, TableId};
+use crate::spec::{Conversion, TenantIds};
+use crate::sqlite::Database;
+
+/// Reads one table on both sides.
+pub(super) struct TableRows {
+    /// The table's name in the target.
+    pub name: String,
+    /// The target's columns in order.
+    pub columns: Vec<(String, PgType)>,
+    /// Where the tenant stands; `None` for a shared table.
+    tenant: Option<usize>,
+    /// Where the key without the tenant stands; empty for a table without a key.
+    key: Vec<usize>,
+    source_sql: String,
+    target_sql: String,
+    ids: TenantIds,
+    /// How the source compares ids of tenants.
+    id_affinity: Affinity,
+    /// Whether a column holds new ids of tenants.
+    new_ids: Vec<bool>,
+    /// How each column's values are read, where the spec says so.
+    conversions: Vec<Option<Conversion>>,
+}
+
+/// One row; its memory serves the next as well.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Row {
+    /// All columns, one after the other.
+    pub bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Row {
+    fn push(&mut self, value: &Canonical<'_>) {
+        value.encode(&mut self.bytes);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// Returns a column's encoded value.
+    pub fn column(&self, position: usize) -> &[u8] {
+        let start = position.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start..self.ends[position]]
+    }
+}
+
+impl TableRows {
+    /// Prepares the reading of a target table.
+    pub fn new(plan: &Plan, tenants: &TenantSql<'_>, table: TableId) -> Self {
+        let target = &plan.rewritten.target;
+        let described = target.table(table);
+        let position = |column: ColumnId| described.columns.iter().position(|&other| other == column);
+        let tenant = plan.rewritten.tenant_columns[table.index()].and_then(position);
+        let whole_key = described.primary_key.map(|key| target.key(key).columns.iter().filter_map(|&id| position(id)));
+        let whole_key: Vec<usize> = whole_key.into_iter().flatten().collect();
+        let without_tenant: Vec<usize> = whole_key.iter().copied().filter(|&column| Some(column) != tenant).collect();
+        let root = plan.tenancy.root.as_ref().filter(|root| root.created.is_none());
+        let is_id = |column: &ColumnId| {
+            let value = plan.rewritten.values[column.index()];
+            let is_created_key = plan
+                .tenancy
+                .root
+                .as_ref()
+                .is_some_and(|root| root.created.is_some() && value == ColumnValue::Source(root.key));
+            is_created_key
+                || matches!(value, ColumnValue::Tenant | ColumnValue::TenantId(_) | ColumnValue::ReferenceTenant(_))
+        };
+        let keeps_no_id = plan.tenancy.tenant.ids != TenantIds::Keep;
+        Self {
+            ids: plan.tenancy.tenant.ids.clone(),
+            id_affinity: root.map_or(Affinity::Blob, |root| plan.source.column(root.key).data_type.affinity()),
+            new_ids: described.columns.iter().map(|column| keeps_no_id && is_id(column)).collect(),
+            conversions: described
+                .columns
+                .iter()
+                .map(|&column| match plan.rewritten.values[column.index()] {
+                    ColumnValue::Source(from) => {
+                        plan.tenancy.table(plan.source.column(from).table).conversion(from).cloned()
+                    }
+                    _ => None,
+                })
+                .collect(),
+            name: described.name.clone(),
+            columns: described
+                .columns
+                .iter()
+                .map(|&id| (target.column(id).name.clone(), target.column(id).data_type))
+                .collect(),
+            tenant,
+            key: if without_tenant.is_empty() { whole_key } else { without_tenant },
+            source_sql: tenants.rows(table),
+            target_sql: format!(
+                "SELECT {} FROM {}{}",
+                quote_list(target.column_names(&described.columns)),
+                qualified_table(plan, table),
+                only(plan, table)
+            ),
+        }
+    }
+
+    /// Calls `f` with every row that the target is to have, by the source.
+    pub fn for_each_in_source(&self, source: &Database, f: &mut dyn FnMut(&Row)) -> Result<(), Diagnostic> {
+        let mut row = Row::default();
+        source.for_each_row(&self.source_sql, &[], &mut |values| {
+            row.clear();
+            for (position, (value, (_, data_type))) in values.iter().zip(&self.columns).enumerate() {
+                let renamed = match self.new_ids[position] {
+                    true => new_id(&self.ids, value, self.id_affinity, *data_type),
+                    false => None,
+                };
+                let value = renamed.as_ref().unwrap_or(value);
+                row.push(&match &self.conversions[position] {
+                    Some(rule) => Canonical::read(value, *data_type, rule),
+                    None => Canonical::from_sqlite(value, *data_type),
+                });
+            }
+            f(&row);
+            Ok::<(), Diagnostic>(())
+        })
+    }
+
+    /// Calls `f` with every row that the target has.
+    pub fn for_each_in_target(&self, target: &mut Connection, mut f: impl FnMut(&Row)) -> Result<(), Diagnostic> {
+        let mut row = Row::default();
+        let purpose = format!("read the rows of {} back", visible(&self.name));
+        copy_out(target, &self.target_sql, &purpose, |fields| {
+            row.clear();
+            for (field, (_, data_type)) in fields.iter().zip(&self.columns) {
+                row.push(&Canonical::from_postgres(*field, *data_type));
+            }
+            f(&row);
+            Ok(())
+        })
+        .map(drop)
+    }
+
+    /// Returns a row's encoded tenant; nothing for a shared table.
+    pub fn tenant_of<'r>(&self, row: &'r Row) -> &'r [u8] {
+        self.tenant.map_or(&[], |tenant| row.column(tenant))
+    }
+
+    /// Says whether rows belong to tenants.
+    pub fn has_tenants(&self) -> bool {
+        self.tenant.is_some()
+    }
+
+    /// Appends what a row is found by: its key without the tenant, or all but the tenant where there is no key.
+    pub fn write_key(&self, row: &Row, out: &mut Vec<u8>) {
+        if self.key.is_empty() {
+            let others = (0..self.columns.len()).filter(|&column| Some(column) != self.tenant);
+            others.for_each(|column| out.extend_from_slice(row.column(column)));
+        } else {
+            self.key.iter().for_each(|&column| out.extend_from_slice(row.column(column)));
+        }
+    }
+
+    /// Appends all columns of a row but those that name tenants.
+    pub fn write_without_tenants(&self, row: &Row, out: &mut Vec<u8>) {
+        let names_tenant = |column: &usize| self.new_ids[*column] || Some(*column) == self.tenant;
+        (0..self.columns.len()).filter(|column| !names_tenant(column)).for_each(|column| {
+            out.extend_from_slice(row.column(column));
+        });
+    }
+
+    /// Shows a row's key.
+    pub fn shown_key(&self, row: &Row) -> Vec<KeyPart> {
+        let part =
+            |&column: &usize| KeyPart { column: self.columns[column].0.clone(), value: shown(row.column(column)) };
+        self.key.iter().map(part).collect()
+    }
+
+    /// Shows an encoded tenant; `None` for a shared table.
+    pub fn shown_tenant(&self, tenant: &[u8]) -> Option<String> {
+        self.has_tenants().then(|| shown(tenant))
+    }
+}
+
+/// Where each source is a tenant of its own, the target holds others beside it: only the rows of the run's are read. One of
+/// its rows that stands under another tenant is then missing.
+fn only(plan: &Plan, table: TableId) -> String {
+    match (plan.rewritten.tenant_columns[table.index()], plan.only_tenant()) {
+        (Some(column), Some(tenant)) => {
+            format!(" WHERE {} = {}", quote(&plan.rewritten.target.column(column).name), literal(&tenant))
+        }
+        _ => String::new(),
+    }
+}

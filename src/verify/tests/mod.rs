@@ -1,0 +1,10 @@
+//! The verifier against PostgreSQL: targets that are right, and targets with one fault each.
+
+mod fixture;
+mod matrix;
+mod mutations;
+mod planted;
+mod shapes;
+mod since;
+mod tenants;
+mod values;

@@ -1,0 +1,25 @@
+//! Golden cases: specs, their schemas, and the DDL or the errors that come of them, tried on a real PostgreSQL.
+//!
+//! `TENANTRY_BLESS=1 cargo test --test golden` writes what comes out over what is expected: read the difference then.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+
+mod attempts;
+mod attempts_sqlite;
+mod case;
+mod citus;
+mod corpus;
+mod coverage;
+mod database;
+mod describe;
+mod expected;
+mod grammar;
+mod init;
+mod json_schema;
+mod meaning;
+mod random;
+mod rows;
+mod server_text;
+mod wide;
+mod world;
+mod wrapped;
