@@ -1,15 +1,17 @@
-//! Every foreign key by anti-join over the target's rows: what the catalog says about its validity counts for nothing.
+//! A foreign key by anti-join over the target's rows: what the catalog says about its validity counts for nothing.
+//!
+//! A proof that reads all rows anyway looks at them as they come (`references`), and asks here about those foreign keys that
+//! may be broken.
 
 use super::proof::{EXAMPLES, ForeignKeyProof, ForeignKeyViolation, ForeignKeyViolationKind, KeyPart};
 use super::readable::Readable;
+use super::references::same_tenant;
 use crate::diagnostic::Diagnostic;
 use crate::emit::qualified_table;
 use crate::ident::{quote, visible};
 use crate::plan::Plan;
 use crate::postgres::{Connection, Row};
-use crate::rewrite::ColumnValue;
 use crate::schema::{ColumnId, ForeignKey};
-use crate::spec::ForeignKeyTenancy;
 
 /// Checks a foreign key.
 pub(super) fn check(
@@ -19,12 +21,7 @@ pub(super) fn check(
     foreign_key: &ForeignKey,
 ) -> Result<ForeignKeyProof, Diagnostic> {
     let schema = &plan.rewritten.target;
-    let mut proof = ForeignKeyProof {
-        table: schema.table(foreign_key.table).name.clone(),
-        name: foreign_key.name.clone().unwrap_or_default(),
-        unchecked: None,
-        violations: Vec::new(),
-    };
+    let mut proof = unbroken(plan, foreign_key);
     for table in [foreign_key.table, foreign_key.referenced_table] {
         if let Some(obstacle) = readable.obstacle(table) {
             proof.unchecked = Some(format!("{} cannot be read: {obstacle}", visible(&schema.table(table).name)));
@@ -53,6 +50,16 @@ pub(super) fn check(
         proof.violations.extend(find(ForeignKeyViolationKind::OtherTenant, &condition)?);
     }
     Ok(proof)
+}
+
+/// Returns the proof of a foreign key that no row breaks.
+pub(super) fn unbroken(plan: &Plan, foreign_key: &ForeignKey) -> ForeignKeyProof {
+    ForeignKeyProof {
+        table: plan.rewritten.target.table(foreign_key.table).name.clone(),
+        name: foreign_key.name.clone().unwrap_or_default(),
+        unchecked: None,
+        violations: Vec::new(),
+    }
 }
 
 /// Writes the conditions under which a row `c` breaks a foreign key.
@@ -101,17 +108,7 @@ impl Broken<'_> {
 
     /// The reference has a tenant column of its own, and that names another tenant than the row's; `None` where it may.
     fn names_other_tenant(&self) -> Option<String> {
-        let rewritten = &self.plan.rewritten;
-        let own = rewritten.tenant_columns[self.foreign_key.table.index()]?;
-        let (named, source) =
-            self.foreign_key.columns.iter().find_map(|&column| match rewritten.values[column.index()] {
-                ColumnValue::ReferenceTenant(source) => Some((column, source)),
-                _ => None,
-            })?;
-        let decided = &self.plan.tenancy.table(self.plan.source.foreign_key(source).table).foreign_keys;
-        if matches!(decided.get(&source), Some(ForeignKeyTenancy::CrossTenant(_))) {
-            return None;
-        }
+        let (named, own) = same_tenant(self.plan, self.foreign_key)?;
         Some(format!("c.{} <> c.{}", self.name(named), self.name(own)))
     }
 

@@ -3,8 +3,9 @@
 //! It shares nothing with the copy that could hide a mistake of the copy. The tenant of each row is derived a second
 //! time, in SQL, inside SQLite (`tenant_sql`); values of both sides reach one canonical form by paths of their own
 //! (`canonical`). Full rows are reduced to counts and keyed sums for each table and tenant (`sums`), and where these
-//! differ the difference is narrowed down to key and column (`narrow`). Then every foreign key is checked by anti-join
-//! (`foreign_keys`), every sequence against its rows (`sequences`), and the live schema against the plan (`catalog`).
+//! differ the difference is narrowed down to key and column (`narrow`). Every foreign key is checked on the rows as they are
+//! read back (`references`), and by anti-join where one may be broken (`foreign_keys`), every sequence against its rows
+//! (`sequences`), and the live schema against the plan (`catalog`).
 
 mod canonical;
 mod catalog;
@@ -13,8 +14,10 @@ mod foreign_keys;
 mod isolation;
 mod narrow;
 mod new_ids;
+mod parts;
 mod proof;
 mod readable;
+mod references;
 mod rows;
 mod sequences;
 mod since;
@@ -98,7 +101,7 @@ fn prove(
         foreign_keys: &foreign_keys,
         given_out: &given_out,
     };
-    let reading = side.begin();
+    let reading = side.begin(&parts::parts(plan, target)?);
     let expected = thread::scope(|scope| {
         for connection in std::iter::once(&mut *target).chain(beside.iter_mut().map(|beside| &mut **beside)) {
             let reading = &reading;
@@ -110,7 +113,7 @@ fn prove(
         }
         read
     })?;
-    let found = reading.end()?;
+    let found = reading.end(target)?;
     let mut proofs = Vec::with_capacity(tables.len());
     for ((table, rows), (expected, found)) in
         schema.table_ids().zip(&tables).zip(expected.into_iter().zip(found.groups))

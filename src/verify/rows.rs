@@ -2,6 +2,7 @@
 
 use super::canonical::{Canonical, shown};
 use super::new_ids::new_id;
+use super::parts::Part;
 use super::proof::KeyPart;
 use super::tenant_sql::TenantSql;
 use crate::diagnostic::Diagnostic;
@@ -26,6 +27,8 @@ pub(super) struct TableRows {
     key: Vec<usize>,
     source_sql: String,
     target_sql: String,
+    /// Which of the target's rows count; all without it.
+    target_only: Option<String>,
     ids: TenantIds,
     /// How the source compares ids of tenants.
     id_affinity: Affinity,
@@ -107,11 +110,11 @@ impl TableRows {
             key: if without_tenant.is_empty() { whole_key } else { without_tenant },
             source_sql: tenants.rows(table),
             target_sql: format!(
-                "SELECT {} FROM {}{}",
+                "SELECT {} FROM {}",
                 quote_list(target.column_names(&described.columns)),
-                qualified_table(plan, table),
-                only(plan, table)
+                qualified_table(plan, table)
             ),
+            target_only: only(plan, table),
         }
     }
 
@@ -137,10 +140,25 @@ impl TableRows {
     }
 
     /// Calls `f` with every row that the target has.
-    pub fn for_each_in_target(&self, target: &mut Connection, mut f: impl FnMut(&Row)) -> Result<(), Diagnostic> {
+    pub fn for_each_in_target(&self, target: &mut Connection, f: impl FnMut(&Row)) -> Result<(), Diagnostic> {
+        self.for_each_in_part(target, Part::ALL, f)
+    }
+
+    /// Calls `f` with every row that a part of the target's table has.
+    pub fn for_each_in_part(
+        &self,
+        target: &mut Connection,
+        part: Part,
+        mut f: impl FnMut(&Row),
+    ) -> Result<(), Diagnostic> {
         let mut row = Row::default();
+        let conditions: Vec<String> = self.target_only.iter().cloned().chain(part.condition()).collect();
+        let sql = match conditions.is_empty() {
+            true => self.target_sql.clone(),
+            false => format!("{} WHERE {}", self.target_sql, conditions.join(" AND ")),
+        };
         let purpose = format!("read the rows of {} back", visible(&self.name));
-        copy_out(target, &self.target_sql, &purpose, |fields| {
+        copy_out(target, &sql, &purpose, |fields| {
             row.clear();
             for (field, (_, data_type)) in fields.iter().zip(&self.columns) {
                 row.push(&Canonical::from_postgres(*field, *data_type));
@@ -194,11 +212,8 @@ impl TableRows {
 
 /// Where each source is a tenant of its own, the target holds others beside it: only the rows of the run's are read. One of
 /// its rows that stands under another tenant is then missing.
-fn only(plan: &Plan, table: TableId) -> String {
-    match (plan.rewritten.tenant_columns[table.index()], plan.only_tenant()) {
-        (Some(column), Some(tenant)) => {
-            format!(" WHERE {} = {}", quote(&plan.rewritten.target.column(column).name), literal(&tenant))
-        }
-        _ => String::new(),
-    }
+fn only(plan: &Plan, table: TableId) -> Option<String> {
+    let column = plan.rewritten.tenant_columns[table.index()]?;
+    let tenant = plan.only_tenant()?;
+    Some(format!("{} = {}", quote(&plan.rewritten.target.column(column).name), literal(&tenant)))
 }

@@ -103,7 +103,8 @@ pub fn verify_since(
         }
         if readable.obstacle(table).is_none() {
             let given_out = sequences::given_out(plan, source, table)?;
-            sequences.extend(sequences::prove(plan, table, given_out, target)?);
+            let greatest = sequences::greatest(plan, table, target)?;
+            sequences.extend(sequences::prove(plan, table, given_out, &greatest, target)?);
         }
     }
     Ok(SinceRun { tables, foreign_keys, sequences, catalog })

@@ -88,6 +88,15 @@ impl Groups {
         group.sum = group.sum.wrapping_add(last.sum);
     }
 
+    /// Adds all rows of others.
+    pub fn append(&mut self, others: Self) {
+        for (tenant, group) in others.all() {
+            self.settle();
+            self.tenant = tenant;
+            self.last = group;
+        }
+    }
+
     fn all(mut self) -> HashMap<Vec<u8>, Group> {
         self.settle();
         self.known

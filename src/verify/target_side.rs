@@ -1,8 +1,10 @@
-//! Reads all of the target over several connections: the rows of each table, what foreign keys refer to, and
-//! what sequences give out next.
+//! Reads all of the target over several connections: the rows of each table, part by part, and with them what foreign keys
+//! refer to and what identities have reached.
 
+use super::parts::Part;
 use super::proof::{ForeignKeyProof, SequenceProof};
 use super::readable::Readable;
+use super::references::References;
 use super::rows::TableRows;
 use super::sums::{Groups, RowHasher};
 use super::{foreign_keys, sequences};
@@ -33,54 +35,42 @@ pub(super) struct TargetFound {
     pub sequences: Vec<SequenceProof>,
 }
 
-/// One thing to do, by its position.
-#[derive(Debug, Clone, Copy)]
-enum Task {
-    Rows(usize),
-    ForeignKey(usize),
-    Sequences(usize),
-}
-
 /// What the connections share while they work.
 struct Work {
-    /// What is left to do, the next one last.
-    left: Vec<Task>,
+    /// The tables and parts that are left to read, the next one last.
+    left: Vec<(TableId, Part)>,
     groups: Vec<Option<Groups>>,
-    foreign_keys: Vec<Option<ForeignKeyProof>>,
-    sequences: Vec<Vec<SequenceProof>>,
     failure: Option<Diagnostic>,
 }
 
 impl TargetSide<'_> {
-    /// Lists what there is to do.
-    pub fn begin(&self) -> Reading<'_> {
-        let readable = || (0..self.tables.len()).filter(|&table| self.tables[table].is_some());
-        // Tables that refer to many others come late in a plan and tend to be the largest: begun last they would be waited
-        // for alone. So they are taken from the end, and what takes less after them.
-        let foreign_keys = (0..self.foreign_keys.len()).map(Task::ForeignKey);
-        let left = readable().map(Task::Sequences).chain(foreign_keys).chain(readable().map(Task::Rows));
-        let work = Work {
-            left: left.collect(),
-            groups: self.tables.iter().map(|_| None).collect(),
-            foreign_keys: self.foreign_keys.iter().map(|_| None).collect(),
-            sequences: self.tables.iter().map(|_| Vec::new()).collect(),
-            failure: None,
-        };
-        Reading { side: self, work: Mutex::new(work) }
+    /// Lists what there is to do; `parts` are those of each table.
+    pub fn begin(&self, parts: &[Vec<Part>]) -> Reading<'_> {
+        let counts: Vec<usize> = parts.iter().map(Vec::len).collect();
+        let mut left = Vec::new();
+        // In the order of the plan, in which most foreign keys refer to what has been read.
+        for table in self.plan.rewritten.target.table_ids().filter(|table| self.tables[table.index()].is_some()) {
+            left.extend(parts[table.index()].iter().map(|&part| (table, part)));
+        }
+        left.reverse();
+        let groups = self.tables.iter().map(|table| table.as_ref().map(|_| Groups::default())).collect();
+        let references = References::new(self.plan, self.foreign_keys, self.hasher, &counts);
+        Reading { side: self, references, work: Mutex::new(Work { left, groups, failure: None }) }
     }
 }
 
 /// The reading of a target that is under way.
 pub(super) struct Reading<'a> {
     side: &'a TargetSide<'a>,
+    references: References,
     work: Mutex<Work>,
 }
 
 impl Reading<'_> {
-    /// Does what is left, as long as there is something; each connection has a thread that calls this.
+    /// Reads what is left, as long as there is something; each connection has a thread that calls this.
     pub fn work(&self, target: &mut Connection) {
-        while let Some(task) = self.take() {
-            if let Err(error) = self.carry_out(task, target) {
+        while let Some((table, part)) = self.take() {
+            if let Err(error) = self.read(table, part, target) {
                 self.lock().failure.get_or_insert(error);
             }
         }
@@ -91,47 +81,59 @@ impl Reading<'_> {
         self.lock().left.clear();
     }
 
-    /// Returns what has been found, once all threads have ended.
-    pub fn end(self) -> Result<TargetFound, Diagnostic> {
+    /// Returns what has been found, once all threads have ended, and asks the server what only it can tell.
+    pub fn end(self, target: &mut Connection) -> Result<TargetFound, Diagnostic> {
+        let TargetSide { plan, readable, foreign_keys, given_out, .. } = self.side;
         let work = self.work.into_inner().unwrap_or_else(PoisonError::into_inner);
-        match work.failure {
-            Some(error) => Err(error),
-            None => {
-                let foreign_keys = work.foreign_keys.into_iter().flatten().collect();
-                let sequences = work.sequences.into_iter().flatten().collect();
-                Ok(TargetFound { groups: work.groups, foreign_keys, sequences })
-            }
+        if let Some(error) = work.failure {
+            return Err(error);
         }
+        let schema = &plan.rewritten.target;
+        // Where only one tenant's rows are read, those of the others may be referred to as well, and are to be kept whole.
+        let reads_all = plan.only_tenant().is_none();
+        let suspects = self.references.suspects();
+        let mut proofs = Vec::with_capacity(foreign_keys.len());
+        for (&id, is_suspect) in foreign_keys.iter().zip(suspects) {
+            let foreign_key = schema.foreign_key(id);
+            let tables = [foreign_key.table, foreign_key.referenced_table];
+            let are_read = reads_all && tables.iter().all(|&table| readable.obstacle(table).is_none());
+            proofs.push(match are_read && !is_suspect {
+                true => foreign_keys::unbroken(plan, foreign_key),
+                false => foreign_keys::check(plan, target, readable, foreign_key)?,
+            });
+        }
+        let mut sequences = Vec::new();
+        for table in schema.table_ids().filter(|&table| readable.obstacle(table).is_none()) {
+            let greatest = match reads_all {
+                true => self.references.greatest(table),
+                false => sequences::greatest(plan, table, target)?,
+            };
+            sequences.extend(sequences::prove(plan, table, given_out[table.index()], &greatest, target)?);
+        }
+        Ok(TargetFound { groups: work.groups, foreign_keys: proofs, sequences })
     }
 
     fn lock(&self) -> MutexGuard<'_, Work> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Option<Task> {
+    fn take(&self) -> Option<(TableId, Part)> {
         let mut work = self.lock();
         if work.failure.is_some() { None } else { work.left.pop() }
     }
 
-    fn carry_out(&self, task: Task, target: &mut Connection) -> Result<(), Diagnostic> {
-        let TargetSide { plan, readable, hasher, tables, foreign_keys, given_out } = self.side;
-        match task {
-            Task::Rows(table) => {
-                let mut groups = Groups::default();
-                if let Some(rows) = &tables[table] {
-                    rows.for_each_in_target(target, |row| groups.add(rows.tenant_of(row), hasher.hash(row)))?;
-                }
-                self.lock().groups[table] = Some(groups);
-            }
-            Task::ForeignKey(position) => {
-                let foreign_key = plan.rewritten.target.foreign_key(foreign_keys[position]);
-                let proof = foreign_keys::check(plan, target, readable, foreign_key)?;
-                self.lock().foreign_keys[position] = Some(proof);
-            }
-            Task::Sequences(table) => {
-                let proofs = sequences::prove(plan, TableId(table as u32), given_out[table], target)?;
-                self.lock().sequences[table] = proofs;
-            }
+    fn read(&self, table: TableId, part: Part, target: &mut Connection) -> Result<(), Diagnostic> {
+        let TargetSide { hasher, tables, .. } = self.side;
+        let Some(rows) = &tables[table.index()] else { return Ok(()) };
+        let mut groups = Groups::default();
+        let mut watch = self.references.watch(table);
+        rows.for_each_in_part(target, part, |row| {
+            groups.add(rows.tenant_of(row), hasher.hash(row));
+            watch.see(row);
+        })?;
+        watch.end();
+        if let Some(all) = &mut self.lock().groups[table.index()] {
+            all.append(groups);
         }
         Ok(())
     }

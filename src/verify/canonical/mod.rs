@@ -53,12 +53,21 @@ pub(super) enum Canonical<'a> {
     Unreadable(Cow<'a, [u8]>),
 }
 
+/// Stands for a length of its own in eight bytes; what is shorter has it in one, since most values are short.
+const LONG: u8 = u8::MAX;
+
 impl Canonical<'_> {
     /// Appends tag, length and content.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let mut put = |tag: u8, content: &[u8]| {
             out.push(tag);
-            out.extend_from_slice(&(content.len() as u64).to_be_bytes());
+            match u8::try_from(content.len()) {
+                Ok(length) if length < LONG => out.push(length),
+                _ => {
+                    out.push(LONG);
+                    out.extend_from_slice(&(content.len() as u64).to_be_bytes());
+                }
+            }
             out.extend_from_slice(content);
         };
         match self {
@@ -88,13 +97,35 @@ fn ordered(value: i64) -> [u8; 8] {
     (value.cast_unsigned() ^ (1 << 63)).to_be_bytes()
 }
 
+/// Reads what [`ordered`] has written.
+fn disordered(bytes: [u8; 8]) -> i64 {
+    (u64::from_be_bytes(bytes) ^ (1 << 63)).cast_signed()
+}
+
+/// Splits an encoded value into its tag and content.
+fn split(encoded: &[u8]) -> Option<(u8, &[u8])> {
+    match encoded {
+        [tag, LONG, rest @ ..] => Some((*tag, rest.get(8..)?)),
+        [tag, _, rest @ ..] => Some((*tag, rest)),
+        _ => None,
+    }
+}
+
+/// Says whether an encoded value is NULL.
+pub(super) fn is_null(encoded: &[u8]) -> bool {
+    encoded.first() == Some(&b'N')
+}
+
+/// Returns an encoded integer; `None` for anything else.
+pub(super) fn integer(encoded: &[u8]) -> Option<i64> {
+    let (b'I', content) = split(encoded)? else { return None };
+    content.first_chunk().map(|bytes| disordered(*bytes))
+}
+
 /// Shows an encoded value to a person, harmless to look at: for keys and tenants, which are the only values shown.
 pub(super) fn shown(encoded: &[u8]) -> String {
-    let (tag, content) = match encoded {
-        [tag, rest @ ..] => (*tag, rest.get(8..).unwrap_or_default()),
-        [] => return String::new(),
-    };
-    let integer = || content.first_chunk().map(|bytes| (u64::from_be_bytes(*bytes) ^ (1 << 63)).cast_signed());
+    let Some((tag, content)) = split(encoded) else { return String::new() };
+    let integer = || content.first_chunk().map(|bytes| disordered(*bytes));
     let text = match tag {
         b'N' => "NULL".to_owned(),
         b'B' => (content == [1]).to_string(),
