@@ -9,13 +9,12 @@ use super::run_source::{RunSource, kept_snapshot};
 use super::sign_off::{self, Files, Receipts};
 use super::target::Opened;
 use crate::copy::{
-    Added, Audit, Cutover, Known, NewCutover, RolledBack, Session, Tables, add, audit_snapshot, bootstrap, known,
-    settle,
+    Added, Audit, Cutover, Known, NewCutover, Prepared, RolledBack, Session, Tables, add, audit_snapshot, bootstrap,
+    known, settle,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Sources};
 use crate::plan::Plan;
 use crate::postgres::{RunRecord, Server};
-use crate::remap::Remapper;
 use crate::report::{
     SignOff, Surroundings, Values, added_before_json, added_before_text, added_json, added_text, audit_text,
     cutover_json, cutover_text, dry_run_text, finished_json, finished_text, rejects_text,
@@ -332,7 +331,11 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
         }
     }
     progress.phase("audit");
-    let (settled, audited, learnt) = audit_snapshot(plan, &snapshot, &mut |table, rows| progress.rows(table, rows))?;
+    let read = &mut |table: &str, rows| progress.rows(table, rows);
+    let (settled, audited, prepared) = match arguments.dry_run {
+        true => audit_snapshot(plan, &snapshot, read)?,
+        false => session.audit(&snapshot, arguments.jobs.into(), read)?,
+    };
     if !audited.findings.is_empty() {
         return Err(Stop::Refused(Box::new(audited)));
     }
@@ -360,7 +363,7 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
     let new =
         NewCutover { spec_hash: &spec_hash, snapshot: &snapshot, settled: &settled, tenants: audited.tenants, tables };
     let id = session.begin(&new)?;
-    let run = carry(arguments, &mut session, id, settled.rows(&snapshot), Some(learnt), progress)
+    let run = carry(arguments, &mut session, id, settled.rows(&snapshot), Some(prepared), progress)
         .map_err(Stop::Interrupted)?;
     let mut around = source.around(&snapshot, audited.tenants, false, replaced);
     around.accounts = settled.accounts;
@@ -383,10 +386,10 @@ fn carry(
     session: &mut Session<'_>,
     run: i64,
     snapshot: &Snapshot,
-    learnt: Option<Remapper<'_>>,
+    prepared: Option<Prepared<'_>>,
     progress: &mut Progress,
 ) -> Result<Cutover, Diagnostics> {
-    Ok(session.execute(run, snapshot, learnt, arguments.jobs.into(), &mut |event| progress.event(event))?)
+    Ok(session.execute(run, snapshot, prepared, arguments.jobs.into(), &mut |event| progress.event(event))?)
 }
 
 /// Says whether a run adds one more tenant to a target that holds others.

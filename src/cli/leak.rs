@@ -79,7 +79,7 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
     progress.phase("snapshot");
     let snapshot = super::audit::snapshot(project, &arguments.source)?;
     progress.phase("audit");
-    let (settled, audited, learnt) =
+    let (settled, audited, prepared) =
         audit_snapshot(&project.plan, &snapshot, &mut |table, rows| progress.rows(table, rows))?;
     if !audited.findings.is_empty() {
         return Err(Diagnostic::error("rows-refused", "the source has rows that do not go through")
@@ -97,7 +97,7 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
         tenants: audited.tenants,
         tables: Tables::Created,
     };
-    cutover(&project.plan, target.server(), &new, learnt, 2, &mut |event| progress.event(event))?;
+    cutover(&project.plan, target.server(), &new, prepared, 2, &mut |event| progress.event(event))?;
     progress.phase("queries");
     Ok(leaks(&project.plan, &queries, arguments.tenant.as_deref(), &mut connection)?)
 }

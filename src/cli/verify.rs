@@ -157,7 +157,8 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
     }
     // With one connection the proof takes longer, and that is all.
     let mut more: Vec<_> = target.connect(schema).into_iter().collect();
-    let mut found = verify(&project.plan, &database, &mut connection, &mut more, &mut rows)?;
+    let beside = vec![settled.rows(&snapshot).open()?];
+    let mut found = verify(&project.plan, &database, beside, &mut connection, &mut more, &mut rows)?;
     found.catalog.extend(verify_isolation(&project.plan, &mut connection)?);
     Ok(compared(Verified::Whole(found), &target, Some(snapshot.hash.clone())))
 }

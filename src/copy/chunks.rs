@@ -3,7 +3,8 @@
 //! Chunks depend on the source's rows, the plan and the order of the tenants alone, and not on how the rows were put away:
 //! whoever has written down that a chunk is done can leave it out when it comes again.
 
-use super::clusters::Clusters;
+use super::clusters::{Clusters, SpillFile};
+use super::prepared::gather_rows;
 use super::ranks::Ranks;
 use super::rows::SourceTable;
 use crate::diagnostic::Diagnostic;
@@ -33,9 +34,6 @@ pub(super) struct Chunk<'b> {
 /// Called with each chunk.
 pub(super) type EachChunk<'f> = dyn FnMut(Chunk<'_>) -> Result<(), Diagnostic> + 'f;
 
-/// All rows of a target table, encoded and on their way.
-pub(super) struct Gathered(Clusters);
-
 /// Reads and remaps the rows of a target table. `remapper` has learnt its keys; `read` is told now and then how many rows
 /// have been read.
 ///
@@ -49,45 +47,35 @@ pub(super) fn gather(
     database: &Database,
     ranks: &Ranks,
     read: &mut dyn FnMut(u64),
-) -> Result<Gathered, Diagnostic> {
+) -> Result<Clusters, Diagnostic> {
     let table = SourceTable::new(plan, remapper, target)?;
-    let (mut clusters, mut faults, mut count) = (Clusters::new(), Vec::new(), 0_u64);
+    let (mut clusters, mut faults, mut count) = (Clusters::new(SpillFile::default()), Vec::new(), 0_u64);
     table.for_each::<Diagnostic>(database, &mut |values, key| {
         let rows = remapper.row(&table.pass, values, clusters.buffer(), &mut faults);
-        let refused = |reason: &str| {
-            let name = &plan.source.table(table.pass.table).name;
-            let message = format!("{name} ({}) cannot be copied: {reason}", table.key_text(key));
-            Err(Diagnostic::error("row-refused", message))
-        };
         if let Some(fault) = faults.first() {
-            return refused(&fault.reason);
+            let name = &plan.source.table(table.pass.table).name;
+            let message = format!("{name} ({}) cannot be copied: {}", table.key_text(key), fault.reason);
+            return Err(Diagnostic::error("row-refused", message));
         }
-        for row in rows {
-            match row.tenant.map_or(Some(0), |tenant| ranks.of(tenant)) {
-                Some(rank) => clusters.add(rank, row.end),
-                None => return refused("its tenant is none of those that the keys name"),
-            }
-        }
-        clusters.make_room()?;
+        gather_rows(&mut clusters, rows, ranks)?;
         count += 1;
         if count.is_multiple_of(10_000) {
             read(count);
         }
         Ok(())
     })?;
-    Ok(Gathered(clusters))
+    Ok(clusters)
 }
 
-impl Gathered {
-    /// Calls `f` with the chunks, in order: by the ranks of the tenants, and for each tenant in the order of the source.
-    ///
-    /// # Errors
-    /// `spill-failed`, and those of `f`.
-    pub fn for_each_chunk(self, f: &mut EachChunk<'_>) -> Result<(), Diagnostic> {
-        let mut cutter = Cutter::new(number("TENANTRY_CHUNK_ROWS", CHUNK_ROWS), CHUNK_BYTES, f);
-        self.0.drain(&mut |bytes, rows| cutter.take(bytes, rows))?;
-        cutter.end()
-    }
+/// Calls `f` with the chunks of gathered rows, in order: by the ranks of the tenants, and for each tenant in the order of
+/// the source.
+///
+/// # Errors
+/// `spill-failed`, and those of `f`.
+pub(super) fn for_each_chunk(clusters: Clusters, f: &mut EachChunk<'_>) -> Result<(), Diagnostic> {
+    let mut cutter = Cutter::new(number("TENANTRY_CHUNK_ROWS", CHUNK_ROWS), CHUNK_BYTES, f);
+    clusters.drain(&mut |bytes, rows| cutter.take(bytes, rows))?;
+    cutter.end()
 }
 
 /// Cuts a stream of rows into chunks.

@@ -2,14 +2,17 @@
 //!
 //! A table is read in the order of its own keys, so nothing but a stable sort by tenant is missing for the order of the
 //! target's keys. Rows are gathered up to a limit, sorted and written to a temporary file as a run; at the end the runs are
-//! merged. The file has no name: nobody else can open it, and it goes with the process, however that ends.
+//! merged. The file has no name: nobody else can open it, and it goes with the process, however that ends. Tables that are
+//! gathered one after the other share a file, since there may be more of them than files can be open.
 
 use crate::diagnostic::Diagnostic;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many bytes of rows are gathered before they are sorted and put away.
 const GATHERED: usize = 16 << 20;
@@ -20,6 +23,20 @@ const STRETCH: usize = 64 << 10;
 /// What all runs together are read through while they are merged.
 const READ_AHEAD: usize = 8 << 20;
 
+/// What a table that is put aside may keep in memory.
+const KEPT: usize = 16 << 10;
+
+/// A temporary file that rows are put away in; there is none before the first.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SpillFile(Arc<Mutex<Option<Tail>>>);
+
+/// A file and where it ends.
+#[derive(Debug)]
+struct Tail {
+    file: Arc<File>,
+    end: u64,
+}
+
 /// Gathers the encoded rows of one table and gives them back by rank, and in the order in which they came within a rank.
 pub(super) struct Clusters {
     /// Encoded rows, one after the other.
@@ -29,14 +46,16 @@ pub(super) struct Clusters {
     /// Where each row ends.
     ends: Vec<usize>,
     limit: usize,
+    count: u64,
+    spill_file: SpillFile,
     spilled: Option<Spilled>,
 }
 
 /// What has been put away.
 struct Spilled {
-    file: File,
-    /// Where each run ends.
-    ends: Vec<u64>,
+    file: Arc<File>,
+    /// Where each run lies.
+    runs: Vec<Range<u64>>,
 }
 
 /// What a stretch of rows is written behind in a run.
@@ -52,12 +71,18 @@ pub(super) type EachStretch<'f> = dyn FnMut(&[u8], u64) -> Result<(), Diagnostic
 
 impl Clusters {
     /// Makes room for rows.
-    pub fn new() -> Self {
-        Self::with_limit(GATHERED)
+    pub fn new(spill_file: SpillFile) -> Self {
+        Self::with_limit(spill_file, GATHERED)
     }
 
-    fn with_limit(limit: usize) -> Self {
-        Self { rows: Vec::with_capacity(limit + limit / 8), keys: Vec::new(), ends: Vec::new(), limit, spilled: None }
+    fn with_limit(spill_file: SpillFile, limit: usize) -> Self {
+        let rows = Vec::with_capacity(limit + limit / 8);
+        Self { rows, keys: Vec::new(), ends: Vec::new(), limit, count: 0, spill_file, spilled: None }
+    }
+
+    /// Returns how many rows there are.
+    pub fn len(&self) -> u64 {
+        self.count
     }
 
     /// Returns where the caller appends a row's bytes; [`Clusters::add`] has to follow.
@@ -69,6 +94,7 @@ impl Clusters {
     pub fn add(&mut self, rank: u32, end: usize) {
         self.keys.push(u64::from(rank) << 32 | self.ends.len() as u64);
         self.ends.push(end);
+        self.count += 1;
     }
 
     /// Puts rows away where enough have been gathered; to be called between rows.
@@ -77,6 +103,20 @@ impl Clusters {
     /// `spill-failed` where the temporary file cannot be written.
     pub fn make_room(&mut self) -> Result<(), Diagnostic> {
         if self.rows.len() < self.limit { Ok(()) } else { self.spill().map_err(|error| failed(&error)) }
+    }
+
+    /// Lets go of the memory until the rows are asked for.
+    ///
+    /// # Errors
+    /// `spill-failed`.
+    pub fn put_aside(&mut self) -> Result<(), Diagnostic> {
+        if self.rows.len() > KEPT {
+            self.spill().map_err(|error| failed(&error))?;
+        }
+        self.rows.shrink_to_fit();
+        self.keys.shrink_to_fit();
+        self.ends.shrink_to_fit();
+        Ok(())
     }
 
     /// Gives all rows back, sorted.
@@ -130,12 +170,15 @@ impl Clusters {
     }
 
     fn spill(&mut self) -> io::Result<()> {
-        let mut spilled = match self.spilled.take() {
-            Some(spilled) => spilled,
-            None => Spilled { file: tempfile::tempfile()?, ends: Vec::new() },
+        let spill_file = self.spill_file.clone();
+        let mut tail = spill_file.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let tail = match &mut *tail {
+            Some(tail) => tail,
+            empty => empty.insert(Tail { file: Arc::new(tempfile::tempfile()?), end: 0 }),
         };
-        let mut end = spilled.ends.last().copied().unwrap_or(0);
-        let mut writer = BufWriter::with_capacity(4 * STRETCH, &spilled.file);
+        let start = tail.end;
+        let mut end = start;
+        let mut writer = BufWriter::with_capacity(4 * STRETCH, Part { file: &tail.file, at: start, end: u64::MAX });
         let mut stretch = Vec::with_capacity(STRETCH);
         self.stretches(&mut stretch, |head, bytes| {
             end += HEAD as u64 + head.bytes;
@@ -144,8 +187,9 @@ impl Clusters {
         })?;
         writer.flush()?;
         drop(writer);
-        spilled.ends.push(end);
-        self.spilled = Some(spilled);
+        tail.end = end;
+        let spilled = self.spilled.get_or_insert_with(|| Spilled { file: tail.file.clone(), runs: Vec::new() });
+        spilled.runs.push(start..end);
         Ok(())
     }
 }
@@ -165,7 +209,7 @@ impl Head {
     }
 }
 
-/// A part of a file, read from its start to its end whatever else reads the file.
+/// A part of a file, read or written from its start to its end whatever else reads the file.
 struct Part<'f> {
     file: &'f File,
     at: u64,
@@ -178,6 +222,18 @@ impl Read for Part<'_> {
         let read = self.file.read_at(&mut buffer[..left], self.at)?;
         self.at += read as u64;
         Ok(read)
+    }
+}
+
+impl Write for Part<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write_at(bytes, self.at)?;
+        self.at += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -207,16 +263,14 @@ impl Spilled {
     /// Gives back the rows of all runs: of equal ranks those of the earlier run first, because they came first.
     fn merge(self, f: &mut EachStretch<'_>) -> Result<(), Diagnostic> {
         let failed = |error: io::Error| failed(&error);
-        let read_ahead = (READ_AHEAD / self.ends.len().max(1)).clamp(4 << 10, 4 * STRETCH);
-        let mut runs = Vec::with_capacity(self.ends.len());
-        let mut heads = BinaryHeap::with_capacity(self.ends.len());
-        let mut start = 0;
-        for (number, &end) in self.ends.iter().enumerate() {
+        let read_ahead = (READ_AHEAD / self.runs.len().max(1)).clamp(4 << 10, 4 * STRETCH);
+        let mut runs = Vec::with_capacity(self.runs.len());
+        let mut heads = BinaryHeap::with_capacity(self.runs.len());
+        for (number, &Range { start, end }) in self.runs.iter().enumerate() {
             let part = Part { file: &self.file, at: start, end };
             let mut run = Run { reader: BufReader::with_capacity(read_ahead, part), left: end - start };
             heads.extend(run.next().map_err(failed)?.map(|head| Reverse((head.rank, number, head))));
             runs.push(run);
-            start = end;
         }
         let mut stretch = Vec::with_capacity(STRETCH);
         while let Some(Reverse((_, number, head))) = heads.pop() {
@@ -242,7 +296,7 @@ mod tests {
 
     /// Adds rows of a rank and some bytes each, which their numbers are written into.
     fn gathered(rows: &[(u32, usize)], limit: usize) -> Clusters {
-        let mut clusters = Clusters::with_limit(limit);
+        let mut clusters = Clusters::with_limit(SpillFile::default(), limit);
         for (number, &(rank, length)) in rows.iter().enumerate() {
             let text = format!("{rank} {number} {}\n", "x".repeat(length));
             clusters.buffer().extend_from_slice(text.as_bytes());
@@ -289,10 +343,34 @@ mod tests {
         let limit = 64 << 10;
         let clusters = gathered(&rows, limit);
         let spilled = clusters.spilled.as_ref().unwrap();
-        assert!(spilled.ends.len() > 20, "{} runs", spilled.ends.len());
+        assert!(spilled.runs.len() > 20, "{} runs", spilled.runs.len());
         assert!(clusters.rows.capacity() < 2 * limit, "{} bytes", clusters.rows.capacity());
         assert!(clusters.keys.capacity() <= 2048 && clusters.ends.capacity() <= 2048);
         assert_eq!(drained(clusters).len(), rows.len());
+    }
+
+    #[test]
+    fn tables_that_share_a_file_come_back_apart() {
+        let file = SpillFile::default();
+        let mut tables: Vec<Clusters> = Vec::new();
+        for table in 0..3_u32 {
+            let mut clusters = Clusters::with_limit(file.clone(), 1 << 10);
+            for number in 0..1_000_u32 {
+                let text = format!("{} {} {}\n", number % 7, table * 1_000 + number, "x".repeat(40));
+                clusters.buffer().extend_from_slice(text.as_bytes());
+                let end = clusters.buffer().len();
+                clusters.add(number % 7, end);
+                clusters.make_room().unwrap();
+            }
+            clusters.put_aside().unwrap();
+            assert!(clusters.rows.capacity() <= KEPT && clusters.len() == 1_000);
+            tables.push(clusters);
+        }
+        for (table, clusters) in tables.into_iter().enumerate().rev() {
+            let found = drained(clusters);
+            assert!(found.is_sorted() && found.len() == 1_000, "by rank, then as they came");
+            assert!(found.iter().all(|(_, number)| number / 1_000 == table));
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! act is its row in the journal, so it is done or not, whatever happens; a connection that is lost is opened again and
 //! the step tried again, which finds out whether it was committed.
 
+use super::clusters::Clusters;
+use super::prepared::{Gathered, Prepared};
 use super::ranks::Ranks;
 use super::steps::{Phase, Steps, Work};
 use super::worker::{PATIENCE, Worker};
@@ -58,8 +60,8 @@ pub(super) struct Job<'j> {
     pub jobs: usize,
     /// What the journal says is done.
     pub done: Vec<StepRecord>,
-    /// What the audit has learnt of keys and tenants.
-    pub learnt: Option<Remapper<'j>>,
+    /// What the audit has left.
+    pub prepared: Option<Prepared<'j>>,
 }
 
 /// What has been carried out.
@@ -86,7 +88,9 @@ pub(super) fn execute(
     control: &mut Connection,
     watch: &mut dyn FnMut(Event),
 ) -> Result<Carried, Diagnostic> {
-    let learnt = job.learnt.take().map(|remapper| Learnt { remapper, ranks: None });
+    let learnt = job.prepared.take().map(Learnt::new);
+    let gathered = learnt.iter().flat_map(|learnt| &learnt.gathered);
+    let sizes = gathered.map(|rows| rows.as_ref().map_or(0, Clusters::len)).collect();
     let job = &*job;
     let steps = Steps::new(job.plan, job.expected);
     let done: HashMap<&str, Option<u64>> = job.done.iter().map(|step| (step.step.as_str(), step.rows)).collect();
@@ -99,6 +103,7 @@ pub(super) fn execute(
         done,
         wake: Condvar::new(),
         learnt: Mutex::new(learnt),
+        sizes,
         control: Mutex::new(control),
         carried: Mutex::default(),
         spans: Mutex::default(),
@@ -191,6 +196,17 @@ pub(super) struct Learnt<'j> {
     pub remapper: Remapper<'j>,
     /// The order of the tenants, once the server was asked.
     pub ranks: Option<Ranks>,
+    /// The rows of each table that have been gathered.
+    pub gathered: Vec<Option<Clusters>>,
+}
+
+impl<'j> Learnt<'j> {
+    fn new(Prepared { remapper, gathered }: Prepared<'j>) -> Self {
+        match gathered {
+            Some(Gathered { ranks, tables }) => Self { remapper, ranks: Some(ranks), gathered: tables },
+            None => Self { remapper, ranks: None, gathered: Vec::new() },
+        }
+    }
 }
 
 /// What all workers see.
@@ -202,6 +218,8 @@ pub(super) struct Shared<'j> {
     queue: Mutex<Queue>,
     wake: Condvar,
     pub learnt: Mutex<Option<Learnt<'j>>>,
+    /// How many rows of each table have been gathered; nothing where none are.
+    sizes: Vec<u64>,
     /// The session that holds the lock on the target.
     control: Mutex<&'j mut Connection>,
     pub carried: Mutex<Carried>,
@@ -237,11 +255,14 @@ impl<'j> Shared<'j> {
         }
     }
 
-    /// Says which of the steps that are ready comes first: the next table, since all else waits for rows; then what works on
-    /// the largest table, because what takes longest must not be left for the end, when one worker has nothing else to do.
+    /// Says which of the steps that are ready comes first: the rows of a table, since all else waits for them, and before all
+    /// others what works on the largest table, because what takes longest must not be left for the end, when one worker has
+    /// nothing else to do.
     fn turn(&self, position: usize) -> (bool, Reverse<u64>, usize) {
         let table = self.steps.list[position].table;
-        let rows = table.and_then(|table| lock(&self.carried).rows.get(&table).copied()).unwrap_or(0);
+        let gathered = table.and_then(|table| self.sizes.get(table.index()).copied());
+        let copied = || table.and_then(|table| lock(&self.carried).rows.get(&table).copied());
+        let rows = gathered.or_else(copied).unwrap_or(0);
         (!self.is_load(position), Reverse(rows), position)
     }
 

@@ -2,7 +2,8 @@
 //!
 //! A [`Session`] holds the lock on a target. It records a run in the target's journal, and carries out its steps
 //! (`steps`) over several connections (`execute`, `worker`); a table's rows
-//! are put into the order of its keys (`ranks`, `clusters`) and cut into chunks (`chunks`). What the
+//! are put into the order of its keys (`ranks`, `clusters`), by the audit before it already where there is one
+//! (`prepared`), and cut into chunks (`chunks`). What the
 //! journal knows of can be continued, and undone (`rollback`), at any moment. Rows that the spec keeps out are
 //! settled before anything else reads them (`settle`). One more tenant can be added to what is
 //! there (`add`).
@@ -14,6 +15,7 @@ mod chunks;
 mod clusters;
 mod execute;
 mod expect;
+mod prepared;
 mod ranks;
 mod rollback;
 mod rows;
@@ -30,6 +32,7 @@ pub use add::{Added, Known, add, known};
 pub use audit::{Audit, Finding, Severity, Suggestion, audit, audit_snapshot, suggestions_yaml};
 pub use bootstrap::bootstrap;
 pub use execute::Event;
+pub use prepared::Prepared;
 pub use rollback::RolledBack;
 pub use run::{CopiedTable, Cutover, NewCutover, Session, Tables, cutover};
 pub use settle::{Account, Reject, Settled, settle};

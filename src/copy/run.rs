@@ -1,8 +1,11 @@
 //! A run from its first row in the journal to its last.
 
+use super::audit::{Audit, audit_settled};
 use super::bootstrap::refuse_unfit_roles;
 use super::execute::{Carried, Event, Job, execute};
 use super::expect;
+use super::prepared::Prepared;
+use super::ranks::Ranks;
 use super::sequences::refuse_exhausted;
 use super::settle::{Reject, Settled};
 use super::steps::{Phase, Steps, Work};
@@ -16,7 +19,7 @@ use crate::postgres::{
     Binding, Connection, JOURNAL_SCHEMA, NewRun, RejectedRow, RunRecord, Server, create_journal, done_steps,
     existing_tables, find_runs, lock_target, missing_privileges, record_rejects, record_run,
 };
-use crate::remap::Remapper;
+use crate::remap::Tenants;
 use crate::schema::TableId;
 use crate::sqlite::Snapshot;
 use crate::verify::Verification;
@@ -126,6 +129,21 @@ impl<'s> Session<'s> {
         self.runs.clear();
     }
 
+    /// Settles which rows of a snapshot are moved, audits those over so many threads, and gathers them for the copy.
+    ///
+    /// # Errors
+    /// Those of [`settle`](super::settle), of [`audit`](super::audit()) and of the server; `spill-failed`.
+    pub fn audit(
+        &mut self,
+        snapshot: &Snapshot,
+        jobs: usize,
+        progress: &mut dyn FnMut(&str, u64),
+    ) -> Result<(Settled, Audit, Prepared<'s>), Diagnostic> {
+        let Self { plan, control, .. } = self;
+        let mut order = |tenants: &Tenants| Ranks::ask(plan, tenants, control);
+        audit_settled(plan, snapshot, jobs, Some(&mut order), progress)
+    }
+
     /// Checks what can be checked of source and target without writing.
     ///
     /// # Errors
@@ -220,8 +238,8 @@ impl<'s> Session<'s> {
         }
     }
 
-    /// Carries a recorded run to its end, from wherever it is; `snapshot` holds the rows that are moved, `learnt` is what an
-    /// audit of them has learnt.
+    /// Carries a recorded run to its end, from wherever it is; `snapshot` holds the rows that are moved, `prepared` is what an
+    /// audit of them has left.
     ///
     /// # Errors
     /// The first failure. Whatever was committed stays, and the run can be continued or undone.
@@ -229,13 +247,13 @@ impl<'s> Session<'s> {
         &mut self,
         run: i64,
         snapshot: &Snapshot,
-        learnt: Option<Remapper<'_>>,
+        prepared: Option<Prepared<'_>>,
         jobs: usize,
         watch: &mut dyn FnMut(Event),
     ) -> Result<Cutover, Diagnostic> {
         let expected = self.runs.iter().any(|record| record.id == run && record.expected);
         let done = done_steps(&mut self.control, run)?;
-        let mut job = Job { plan: self.plan, snapshot, server: self.server, run, expected, jobs, done, learnt };
+        let mut job = Job { plan: self.plan, snapshot, server: self.server, run, expected, jobs, done, prepared };
         let Carried { rows, verification, phases, rows_and_keys, without_statistics } =
             execute(&mut job, &mut self.control, watch)?;
         let verification =
@@ -260,7 +278,7 @@ pub struct NewCutover<'c> {
     pub tables: Tables,
 }
 
-/// Runs a cutover of an audited snapshot from its beginning to its end; `learnt` is what the audit has learnt.
+/// Runs a cutover of an audited snapshot from its beginning to its end; `prepared` is what the audit has left.
 ///
 /// # Errors
 /// Those of [`Session::open`], [`Session::begin`] and [`Session::execute`].
@@ -268,13 +286,13 @@ pub fn cutover(
     plan: &Plan,
     server: &Server,
     new: &NewCutover<'_>,
-    learnt: Remapper<'_>,
+    prepared: Prepared<'_>,
     jobs: usize,
     watch: &mut dyn FnMut(Event),
 ) -> Result<Cutover, Diagnostics> {
     let mut session = Session::open(plan, server)?;
     let run = session.begin(new)?;
-    Ok(session.execute(run, new.settled.rows(new.snapshot), Some(learnt), jobs, watch)?)
+    Ok(session.execute(run, new.settled.rows(new.snapshot), Some(prepared), jobs, watch)?)
 }
 
 fn recorded<'r>(plan: &'r Plan, reject: &'r Reject) -> RejectedRow<'r> {

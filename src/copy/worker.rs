@@ -1,6 +1,6 @@
 //! What one connection of a run does: a step at a time, each in a transaction that begins with its row in the journal.
 
-use super::chunks::gather;
+use super::chunks::{for_each_chunk, gather};
 use super::execute::{Event, Learnt, Next, Shared, lock};
 use super::expect;
 use super::ranks::Ranks;
@@ -131,27 +131,32 @@ impl<'s, 'j> Worker<'s, 'j> {
         let schema = &plan.rewritten.target;
         let name = &schema.table(table).name;
         let (gathered, pass) = {
-            let database = opened(database, shared)?;
             let mut learnt = lock(&shared.learnt);
             let learnt = match &mut *learnt {
                 Some(learnt) => learnt,
                 empty => {
                     let mut remapper = Remapper::new(plan);
-                    learn_keys(&mut remapper, plan, database)?;
-                    empty.insert(Learnt { remapper, ranks: None })
+                    learn_keys(&mut remapper, plan, opened(database, shared)?)?;
+                    empty.insert(Learnt { remapper, ranks: None, gathered: Vec::new() })
                 }
             };
-            let Learnt { remapper, ranks } = learnt;
-            let ranks = match ranks {
-                Some(ranks) => ranks,
-                empty => {
-                    let tenants = remapper.tenants();
-                    empty.insert(line.again(&mut |connection| Ranks::ask(plan, tenants, connection))?)
+            let Learnt { remapper, ranks, gathered } = learnt;
+            let rows = match gathered.get_mut(table.index()).and_then(Option::take) {
+                Some(rows) => rows,
+                None => {
+                    let ranks = match ranks {
+                        Some(ranks) => ranks,
+                        empty => {
+                            let tenants = remapper.tenants();
+                            empty.insert(line.again(&mut |connection| Ranks::ask(plan, tenants, connection))?)
+                        }
+                    };
+                    let events = &line.events;
+                    let read = &mut |rows| drop(events.send(Event::Rows { table: name.clone(), rows }));
+                    gather(plan, remapper, table, opened(database, shared)?, ranks, read)?
                 }
             };
-            let events = &line.events;
-            let read = &mut |rows| drop(events.send(Event::Rows { table: name.clone(), rows }));
-            (gather(plan, remapper, table, database, ranks, read)?, remapper.table_pass(table))
+            (rows, remapper.table_pass(table))
         };
         shared.gathered();
         let columns: Vec<CopyColumn<'_>> = pass
@@ -161,7 +166,7 @@ impl<'s, 'j> Worker<'s, 'j> {
             .map(|column| CopyColumn { name: &column.name, data_type: column.data_type })
             .collect();
         let mut rows = 0;
-        gathered.for_each_chunk(&mut |chunk| {
+        for_each_chunk(gathered, &mut |chunk| {
             let step = format!("chunk {} of {name}", chunk.number);
             if !shared.done.contains_key(step.as_str()) {
                 line.transact(&step, Some(chunk.rows), &mut |transaction| {
@@ -186,7 +191,8 @@ impl<'s, 'j> Worker<'s, 'j> {
         let verification = line.again(&mut |connection| {
             // With fewer connections the proof takes longer, and that is all.
             let more = (1..shared.job.jobs).map_while(|_| shared.connect().ok());
-            verify(shared.job.plan, database, connection, &mut more.collect::<Vec<_>>(), &mut |table, rows| {
+            let beside = (1..shared.job.jobs).map(|_| shared.job.snapshot.open()).collect::<Result<Vec<_>, _>>()?;
+            verify(shared.job.plan, database, beside, connection, &mut more.collect::<Vec<_>>(), &mut |table, rows| {
                 let _ = events.send(Event::Rows { table: table.to_owned(), rows });
             })
         })?;

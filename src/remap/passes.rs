@@ -81,7 +81,7 @@ pub(super) struct Reference {
 }
 
 /// Lays out the passes of a plan.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Layout<'p> {
     plan: &'p Plan,
     /// The keys of tables that others look at, and the maps that know the tenants of their rows.

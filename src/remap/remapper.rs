@@ -12,6 +12,7 @@ use crate::plan::Plan;
 use crate::schema::{Affinity, ColumnId, TableId, Value, apply_affinity};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One row of the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +24,9 @@ pub struct TargetRow {
 }
 
 /// Learns keys and tenants, then remaps rows.
-#[derive(Debug)]
+///
+/// Clones share what has been learnt of keys, so that several threads can remap the rows of different tables.
+#[derive(Debug, Clone)]
 pub struct Remapper<'p> {
     plan: &'p Plan,
     layout: Layout<'p>,
@@ -56,7 +59,7 @@ impl<'p> Remapper<'p> {
         Self {
             plan,
             layout,
-            known: Known { reader, maps, sets: Sets::default(), roots: None, scratch: Vec::new() },
+            known: Known { reader, maps: Arc::new(maps), sets: Sets::default(), roots: None, scratch: Vec::new() },
             key_passes,
             tree: Tree::default(),
             everyone: None,
@@ -83,19 +86,19 @@ impl<'p> Remapper<'p> {
                     Err(_) => Owner::Nobody,
                 };
                 for (map, key) in keys {
-                    if let Some(slot) = known.maps[*map].slot(values, key, &mut known.scratch) {
+                    if let Some(slot) = Arc::make_mut(&mut known.maps)[*map].slot(values, key, &mut known.scratch) {
                         *slot = owner.packed();
                     }
                 }
                 for (map, key) in uses {
-                    if let Some(slot) = known.maps[*map].slot(values, key, &mut known.scratch) {
+                    if let Some(slot) = Arc::make_mut(&mut known.maps)[*map].slot(values, key, &mut known.scratch) {
                         let before = Owner::unpacked(*slot).unwrap_or(Owner::Nobody);
                         *slot = known.sets.union(before, owner).packed();
                     }
                 }
             }
             Learns::TreeKeys { map, key } => {
-                if let Some(slot) = known.maps[*map].slot(values, key, &mut known.scratch) {
+                if let Some(slot) = Arc::make_mut(&mut known.maps)[*map].slot(values, key, &mut known.scratch) {
                     *slot = tree.add();
                 }
             }
@@ -127,7 +130,8 @@ impl<'p> Remapper<'p> {
             Learns::TreeLinks { map, .. } => {
                 let owners = std::mem::take(&mut self.tree).resolve();
                 let nobody = Owner::Nobody.packed();
-                self.known.maps[*map].replace(|row| owners.get(row as usize).copied().unwrap_or(nobody));
+                Arc::make_mut(&mut self.known.maps)[*map]
+                    .replace(|row| owners.get(row as usize).copied().unwrap_or(nobody));
             }
             Learns::Owners { .. } | Learns::TreeKeys { .. } => {}
         }

@@ -7,6 +7,7 @@ use super::tenants::{TenantOrdinal, TenantReader, Unread};
 use crate::schema::{ColumnId, ForeignKeyId, Value};
 use crate::spec::Several;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Finds the tenant of a row. Positions count among the values that a pass reads.
 #[derive(Debug, Clone)]
@@ -78,10 +79,10 @@ impl Why {
 const PARENT_HAS_NONE: &str = "the row it gets its tenant from has none";
 
 /// What has been learnt of the rows so far.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Known<'p> {
     pub reader: TenantReader<'p>,
-    pub maps: Vec<KeyMap>,
+    pub maps: Arc<Vec<KeyMap>>,
     pub sets: Sets,
     /// How many of the tenants are rows of the root; `None` without a root, and until it has been read.
     pub roots: Option<TenantOrdinal>,

@@ -61,7 +61,7 @@ pub(super) enum Unread {
 }
 
 /// Reads the tenant that a value of the source names.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct TenantReader<'p> {
     pub tenants: Tenants,
     data_type: Option<PgType>,

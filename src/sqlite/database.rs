@@ -2,7 +2,7 @@
 
 use super::guard::{Guarded, message};
 use crate::diagnostic::Diagnostic;
-use crate::ident::visible;
+use crate::ident::{quote_always, visible};
 use crate::schema::Value;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql};
@@ -70,6 +70,12 @@ impl Database {
             Ok::<(), Diagnostic>(())
         })?;
         answer.map_err(|storage| Diagnostic::error("sqlite-query", format!("expected an integer, found {storage}")))
+    }
+
+    /// Returns the greatest rowid of a table, which says about how many rows it has without counting them; 0 where it has
+    /// none.
+    pub fn greatest_rowid(&self, table: &str) -> i64 {
+        self.query_integer(&format!("SELECT max(rowid) FROM main.{}", quote_always(table)), &[]).unwrap_or(0)
     }
 
     /// Runs one or more statements that create, fill, index or drop TEMP tables; nothing else is allowed.

@@ -21,6 +21,7 @@ mod references;
 mod rows;
 mod sequences;
 mod since;
+mod source_side;
 mod sums;
 mod target_side;
 mod tenant_rows;
@@ -44,19 +45,21 @@ use crate::schema::{ForeignKeyId, TableId};
 use crate::sqlite::Database;
 use readable::Readable;
 use rows::TableRows;
+use source_side::SourceSide;
 use std::thread;
-use sums::{Groups, RowHasher};
+use sums::RowHasher;
 use target_side::TargetSide;
 use tenant_sql::TenantSql;
 
 /// Compares a target with its source and with the plan between them.
 ///
-/// `more` connections read beside the first one; all of them see what was committed when this began. Nobody else may write
-/// to the source meanwhile. `progress` gets a table's name and how many of its source rows have been read. What differs is
+/// `more` connections read beside the first one; all of them see what was committed when this began. `beside` is the source
+/// opened again, to be read side by side. Nobody else may write to the source meanwhile. `progress` gets a table's name and how many of its source rows have been read. What differs is
 /// in the answer; an error means that the comparison could not be made, and proves nothing.
 pub fn verify(
     plan: &Plan,
     source: &Database,
+    beside: Vec<Database>,
     target: &mut Connection,
     more: &mut [Connection],
     progress: &mut dyn FnMut(&str, u64),
@@ -69,18 +72,19 @@ pub fn verify(
             others.push(connection.begin_same_snapshot(&seen)?);
         }
     }
-    let mut beside: Vec<&mut Connection> = others.iter_mut().map(|transaction| &mut **transaction).collect();
-    prove(plan, source, &mut transaction, &mut beside, progress)
+    let mut others: Vec<&mut Connection> = others.iter_mut().map(|transaction| &mut **transaction).collect();
+    prove(plan, source, beside, &mut transaction, &mut others, progress)
 }
 
 /// As [`verify`], on what the connections see.
 ///
-/// The source is read on this thread, and each connection to the target on one of its own.
+/// The source is read on this thread, and each other connection on one of its own.
 fn prove(
     plan: &Plan,
     source: &Database,
+    beside: Vec<Database>,
     target: &mut Connection,
-    beside: &mut [&mut Connection],
+    others: &mut [&mut Connection],
     progress: &mut dyn FnMut(&str, u64),
 ) -> Result<Verification, Diagnostic> {
     let catalog = verify_catalog(plan, target)?;
@@ -103,11 +107,12 @@ fn prove(
     };
     let reading = side.begin(&parts::parts(plan, target)?);
     let expected = thread::scope(|scope| {
-        for connection in std::iter::once(&mut *target).chain(beside.iter_mut().map(|beside| &mut **beside)) {
+        for connection in std::iter::once(&mut *target).chain(others.iter_mut().map(|other| &mut **other)) {
             let reading = &reading;
             scope.spawn(move || reading.work(connection));
         }
-        let read = read_source(&tables, &tenants, hasher, source, progress);
+        let side = SourceSide { plan, tenants: &tenants, hasher, tables: &tables };
+        let read = side.read(source, beside, progress);
         if read.is_err() {
             reading.stop();
         }
@@ -132,19 +137,6 @@ fn prove(
     tenants.forget(source)?;
     let (foreign_keys, sequences) = (found.foreign_keys, found.sequences);
     Ok(Verification { tables: proofs, foreign_keys, sequences, catalog, sum_key: hasher.key() })
-}
-
-/// Derives the tenants of the source's rows, and sums these up.
-fn read_source(
-    tables: &[Option<TableRows>],
-    tenants: &TenantSql<'_>,
-    hasher: RowHasher,
-    source: &Database,
-    progress: &mut dyn FnMut(&str, u64),
-) -> Result<Vec<Option<Groups>>, Diagnostic> {
-    tenants.derive(source)?;
-    let mut groups = |rows: &TableRows| sums::of_source(rows, hasher, source, progress);
-    tables.iter().map(|rows| rows.as_ref().map(&mut groups).transpose()).collect()
 }
 
 fn unread(plan: &Plan, table: TableId, obstacle: &str) -> TableProof {

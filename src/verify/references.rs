@@ -14,6 +14,46 @@ use crate::schema::{ColumnId, ForeignKey, ForeignKeyId, TableId};
 use crate::spec::ForeignKeyTenancy;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// Hashes of keys, found by their first bits, which are as good as random.
+#[derive(Debug, Default)]
+struct KeySet {
+    sorted: Vec<u64>,
+    /// Where the hashes with each first bits begin, and the end.
+    starts: Vec<u32>,
+    /// How far the first bits are from the last.
+    shift: u32,
+}
+
+impl KeySet {
+    /// Puts hashes in order; more than four thousand million of one table are looked for without first bits.
+    fn new(parts: Vec<Vec<u64>>) -> Self {
+        let mut sorted = Vec::with_capacity(parts.iter().map(Vec::len).sum());
+        // Each part's memory goes before the next one is added.
+        parts.into_iter().for_each(|part| sorted.extend_from_slice(&part));
+        sorted.sort_unstable();
+        let Ok(count) = u32::try_from(sorted.len()) else { return Self { sorted, starts: Vec::new(), shift: 0 } };
+        // About four hashes share their first bits.
+        let bits = (count / 4).checked_ilog2().unwrap_or(0) + 1;
+        let shift = u64::BITS - bits;
+        let mut starts = Vec::with_capacity((1 << bits) + 1);
+        for (position, hash) in sorted.iter().enumerate() {
+            while starts.len() as u64 <= hash >> shift {
+                starts.push(position as u32);
+            }
+        }
+        starts.resize((1 << bits) + 1, count);
+        Self { sorted, starts, shift }
+    }
+
+    fn contains(&self, hash: u64) -> bool {
+        let first = (hash >> self.shift) as usize;
+        match (self.starts.get(first), self.starts.get(first.saturating_add(1))) {
+            (Some(&start), Some(&end)) => self.sorted[start as usize..end as usize].contains(&hash),
+            _ => self.sorted.binary_search(&hash).is_ok(),
+        }
+    }
+}
+
 /// What the rows of all tables are watched for.
 pub(super) struct References {
     hasher: RowHasher,
@@ -58,10 +98,10 @@ struct Found {
 /// A key that is referred to.
 struct Key {
     /// How many parts of its table have not been read.
-    parts: usize,
-    hashes: Vec<u64>,
-    /// All of them, sorted, once they are complete.
-    complete: Option<Arc<Vec<u64>>>,
+    left: usize,
+    parts: Vec<Vec<u64>>,
+    /// All of them, once they are complete.
+    complete: Option<Arc<KeySet>>,
 }
 
 impl References {
@@ -84,8 +124,8 @@ impl References {
             let key = match known.iter().find(|(_, columns)| *columns == referenced) {
                 Some(&(key, _)) => key,
                 None => {
-                    let parts = parts[foreign_key.referenced_table.index()];
-                    keys.push(Key { parts, hashes: Vec::new(), complete: None });
+                    let left = parts[foreign_key.referenced_table.index()];
+                    keys.push(Key { left, parts: Vec::new(), complete: None });
                     known.push((keys.len() - 1, referenced));
                     keys.len() - 1
                 }
@@ -134,7 +174,7 @@ impl References {
         let mut found = self.lock();
         for (key, number, hashes) in std::mem::take(&mut found.late) {
             let known = found.keys[key].complete.clone().unwrap_or_default();
-            found.suspect[number] |= hashes.iter().any(|hash| known.binary_search(hash).is_err());
+            found.suspect[number] |= hashes.iter().any(|&hash| !known.contains(hash));
         }
         found.suspect.clone()
     }
@@ -175,7 +215,7 @@ pub(super) struct Watch<'r> {
 
 struct ReferenceState {
     /// The hashes of the key, where it has been read to its end.
-    known: Option<Arc<Vec<u64>>>,
+    known: Option<Arc<KeySet>>,
     /// What the row before refers to: rows that refer to the same one tend to come together.
     last: Vec<u8>,
     late: Vec<u64>,
@@ -207,7 +247,7 @@ impl Watch<'_> {
             state.last.clone_from(&self.scratch);
             let hash = hash(&self.scratch);
             match &state.known {
-                Some(known) => state.is_suspect |= known.binary_search(&hash).is_err(),
+                Some(known) => state.is_suspect |= !known.contains(hash),
                 None => state.late.push(hash),
             }
         }
@@ -221,16 +261,10 @@ impl Watch<'_> {
         let mut found = self.all.lock();
         for ((number, _), hashes) in self.watched.keys.iter().zip(self.keys) {
             let key = &mut found.keys[*number];
-            key.parts = key.parts.saturating_sub(1);
-            if key.hashes.is_empty() {
-                key.hashes = hashes
-            } else {
-                key.hashes.extend_from_slice(&hashes)
-            }
-            if key.parts == 0 {
-                let mut hashes = std::mem::take(&mut key.hashes);
-                hashes.sort_unstable();
-                key.complete = Some(Arc::new(hashes));
+            key.left = key.left.saturating_sub(1);
+            key.parts.push(hashes);
+            if key.left == 0 {
+                key.complete = Some(Arc::new(KeySet::new(std::mem::take(&mut key.parts))));
             }
         }
         for (reference, state) in self.watched.references.iter().zip(self.references) {
@@ -248,4 +282,23 @@ impl Watch<'_> {
 fn write(row: &Row, columns: &[usize], out: &mut Vec<u8>) {
     out.clear();
     columns.iter().for_each(|&column| out.extend_from_slice(row.column(column)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_has_what_was_put_into_it_and_nothing_else() {
+        for count in [0_u64, 1, 3, 7, 100, 5_000] {
+            // Spread over all first bits, with some at both ends.
+            let mut hashes: Vec<u64> = (0..count).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+            hashes.extend([u64::MAX, u64::MAX - 1].into_iter().take(count.min(2) as usize));
+            let set = KeySet::new(hashes.chunks(11).map(<[u64]>::to_vec).collect());
+            assert!(hashes.iter().all(|&hash| set.contains(hash)), "{count}");
+            assert!(hashes.iter().all(|&hash| hashes.contains(&(hash ^ 4)) || !set.contains(hash ^ 4)), "{count}");
+        }
+        assert!(!KeySet::new(Vec::new()).contains(0));
+        assert!(!KeySet::default().contains(u64::MAX));
+    }
 }

@@ -190,6 +190,11 @@ impl<'p> Findings<'p> {
         found
     }
 
+    /// Adds what was found in other tables.
+    pub fn append(&mut self, others: Self) {
+        self.found.extend(others.found);
+    }
+
     /// Returns what stops rows and what may, each by importance and then by number.
     pub fn finish(self) -> (Vec<Finding>, Vec<Finding>) {
         let mut found: Vec<Finding> = self.found.into_values().collect();

@@ -3,7 +3,8 @@
 //! One pass for each table finds all that is wrong with single rows, counted by kind and place (`findings`), and what only
 //! shows between rows: keys that become equal on the way (`duplicates`). A CHECK is asked of SQLite beside the row
 //! (`checks`), the room of an index is measured on the row's own bytes (`index_rows`). What decides a finding is a line of
-//! the spec (`suggestion`).
+//! the spec (`suggestion`). Tables are read side by side (`threads`), and where a copy follows, what has been encoded is put
+//! away for it.
 
 mod checks;
 mod duplicates;
@@ -12,15 +13,19 @@ mod index_rows;
 mod suggestion;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 pub use findings::{Finding, Severity};
 pub use suggestion::{Suggestion, suggestions_yaml};
 
-use super::rows::{SourceTable, learn_keys};
+use super::clusters::Clusters;
+use super::prepared::{Prepared, gather_rows};
+use super::ranks::Ranks;
+use super::rows::SourceTable;
 use super::settle::{Account, Settled, settle};
 use crate::diagnostic::Diagnostic;
 use crate::plan::Plan;
-use crate::remap::{Remapper, TargetRow};
+use crate::remap::{Remapper, TargetRow, Tenants};
 use crate::schema::{ColumnId, TableId};
 use crate::sqlite::{Database, Snapshot};
 use duplicates::KeyWatch;
@@ -44,6 +49,12 @@ pub struct Audit {
     pub accounts: Vec<Account>,
 }
 
+/// Puts the tenants in the order of the target's keys.
+pub(super) type OrderTenants<'f> = dyn FnMut(&Tenants) -> Result<Ranks, Diagnostic> + 'f;
+
+/// How many threads an audit has that nobody says a number for.
+const THREADS: usize = 2;
+
 /// Settles which rows of a snapshot are moved, and audits those.
 ///
 /// # Errors
@@ -52,49 +63,40 @@ pub fn audit_snapshot<'p>(
     plan: &'p Plan,
     snapshot: &Snapshot,
     progress: &mut dyn FnMut(&str, u64),
-) -> Result<(Settled, Audit, Remapper<'p>), Diagnostic> {
+) -> Result<(Settled, Audit, Prepared<'p>), Diagnostic> {
+    audit_settled(plan, snapshot, THREADS, None, progress)
+}
+
+/// As [`audit_snapshot`], over so many threads; with `order` the rows are gathered on the way for the copy that follows.
+pub(super) fn audit_settled<'p>(
+    plan: &'p Plan,
+    snapshot: &Snapshot,
+    threads: usize,
+    order: Option<&mut OrderTenants<'_>>,
+    progress: &mut dyn FnMut(&str, u64),
+) -> Result<(Settled, Audit, Prepared<'p>), Diagnostic> {
     let settled = settle(plan, snapshot)?;
-    let (mut audit, learnt) = audit(plan, &settled.rows(snapshot).open()?, progress)?;
+    let rows = settled.rows(snapshot);
+    let beside = (1..threads).map(|_| rows.open()).collect::<Result<Vec<_>, _>>()?;
+    let (mut audit, prepared) = threads::audit(plan, &rows.open()?, beside, order, progress)?;
     let overdrawn = settled.accounts.iter().filter(|account| account.is_overdrawn());
     audit.findings.splice(0..0, overdrawn.map(|account| findings::too_many_rejects(plan, account, &settled.rejects)));
     audit.accounts.clone_from(&settled.accounts);
-    Ok((settled, audit, learnt))
+    Ok((settled, audit, prepared))
 }
 
 /// Reads every row that is to be migrated and says what would not go through.
 ///
 /// What has been learnt on the way, of keys and tenants, comes with it: a copy needs the same.
+///
+/// # Errors
+/// Those of SQLite, and of expressions in the spec that cannot be run.
 pub fn audit<'p>(
     plan: &'p Plan,
     database: &Database,
     progress: &mut dyn FnMut(&str, u64),
-) -> Result<(Audit, Remapper<'p>), Diagnostic> {
-    let mut remapper = Remapper::new(plan);
-    learn_keys(&mut remapper, plan, database)?;
-    let mut audit = Audit::default();
-    let mut findings = Findings::new(plan);
-    for target in plan.rewritten.target.table_ids() {
-        let mut watches = duplicates::watches(plan, target, &mut audit.unjudged);
-        let mut read = TableAudit::new(plan, &mut remapper, target, database, &mut audit.unjudged)?;
-        let rows = read.first_pass(&mut remapper, &mut watches, &mut findings, database, progress)?;
-        for watch in &mut watches {
-            while watch.needs_another_pass() {
-                read.each_sound_row(&mut remapper, database, &mut |row, _| watch.see(row))?;
-            }
-            if watch.has_duplicates() {
-                let table = &read.table;
-                read.each_sound_row(&mut remapper, database, &mut |row, key| {
-                    if watch.is_duplicate(row) {
-                        findings.duplicate(watch, table.pass.table, || table.key_text(key));
-                    }
-                })?;
-            }
-        }
-        audit.tables.push((read.table.pass.table, rows));
-    }
-    audit.tenants = remapper.tenants().len();
-    (audit.findings, audit.warnings) = findings.finish();
-    Ok((audit, remapper))
+) -> Result<(Audit, Prepared<'p>), Diagnostic> {
+    threads::audit(plan, database, Vec::new(), None, progress)
 }
 
 /// One row of the target, as fields of binary COPY.
@@ -130,14 +132,14 @@ fn split(bytes: &[u8], fields: &mut Vec<Option<(usize, usize)>>) {
     }
 }
 
-/// Calls `f` with each of a row's copies.
+/// Calls `f` with each of a row's copies, the first of which begins at `start`.
 fn each_copy(
     out: &[u8],
+    mut start: usize,
     rows: &[TargetRow],
     fields: &mut Vec<Option<(usize, usize)>>,
     f: &mut dyn FnMut(&EncodedRow<'_>),
 ) {
-    let mut start = 0;
     for row in rows {
         let bytes = &out[start..row.end];
         start = row.end;
@@ -169,12 +171,14 @@ impl<'p> TableAudit<'p> {
         Ok(Self { plan, target, index_rows: index_rows::of_table(plan, target), table, checks })
     }
 
-    /// Notes all that is wrong with the rows, and returns how many there are.
+    /// Notes all that is wrong with the rows, and returns how many there are. Puts them into `gathered` by the ranks of their
+    /// tenants, where that is wanted, until one has a fault.
     fn first_pass(
         &mut self,
         remapper: &mut Remapper<'_>,
         watches: &mut [KeyWatch],
         findings: &mut Findings<'_>,
+        (gathered, ranks): (&mut Option<Clusters>, &Ranks),
         database: &Database,
         progress: &mut dyn FnMut(&str, u64),
     ) -> Result<u64, Diagnostic> {
@@ -182,19 +186,26 @@ impl<'p> TableAudit<'p> {
         let source = table.pass.table;
         let name = &plan.source.table(source).name;
         let columns = target_columns(plan, *target, &table.pass.columns);
-        let (mut out, mut faults, mut fields, mut rows) = (Vec::new(), Vec::new(), Vec::new(), 0_u64);
+        let (mut row, mut faults, mut fields, mut rows) = (Vec::new(), Vec::new(), Vec::new(), 0_u64);
         let looks_at_rows = !watches.is_empty() || !index_rows.is_empty();
         table.for_each::<Diagnostic>(database, &mut |values, key| {
             rows += 1;
-            out.clear();
-            let copies = remapper.row(&table.pass, values, &mut out, &mut faults);
+            row.clear();
+            let out = gathered.as_mut().map_or(&mut row, Clusters::buffer);
+            let start = out.len();
+            let copies = remapper.row(&table.pass, values, out, &mut faults);
             if faults.is_empty() && looks_at_rows {
-                each_copy(&out, copies, &mut fields, &mut |row| {
+                each_copy(out, start, copies, &mut fields, &mut |row| {
                     watches.iter_mut().for_each(|watch| watch.see(row));
                     for index in index_rows.iter().filter(|index| index.is_too_long(row)) {
                         findings.long_index_row(index, source, || table.key_text(key));
                     }
                 });
+            }
+            match gathered {
+                Some(_) if !faults.is_empty() => *gathered = None,
+                Some(clusters) => gather_rows(clusters, copies, ranks)?,
+                None => {}
             }
             for fault in faults.drain(..) {
                 let position = fault.kind.unfit_column().and_then(|column| {
@@ -227,7 +238,7 @@ impl<'p> TableAudit<'p> {
             out.clear();
             faults.clear();
             let copies = remapper.row(&self.table.pass, values, &mut out, &mut faults);
-            each_copy(&out, copies, &mut fields, &mut |row| f(row, key));
+            each_copy(&out, 0, copies, &mut fields, &mut |row| f(row, key));
             Ok(())
         })
     }

@@ -53,7 +53,7 @@ impl Fixture {
     }
 
     pub fn verify(&self, target: &mut Connection) -> Verification {
-        prove(&self.plan, &self.source, target, &mut [], &mut |_, _| {}).unwrap()
+        prove(&self.plan, &self.source, Vec::new(), target, &mut [], &mut |_, _| {}).unwrap()
     }
 }
 
