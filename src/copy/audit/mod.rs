@@ -10,6 +10,7 @@ mod checks;
 mod duplicates;
 mod findings;
 mod index_rows;
+mod spellings;
 mod suggestion;
 #[cfg(test)]
 mod tests;
@@ -154,6 +155,7 @@ struct TableAudit<'p> {
     target: TableId,
     table: SourceTable,
     checks: Vec<checks::SourceCheck>,
+    spellings: Vec<spellings::Spelling>,
     index_rows: Vec<IndexRows>,
 }
 
@@ -167,8 +169,10 @@ impl<'p> TableAudit<'p> {
     ) -> Result<Self, Diagnostic> {
         let mut table = SourceTable::new(plan, remapper, target)?;
         let checks = checks::of_table(plan, target, database, unjudged)?;
+        let spellings = spellings::of_table(plan, target);
         table.also_read(checks.iter().map(|check| check.violated.clone()));
-        Ok(Self { plan, target, index_rows: index_rows::of_table(plan, target), table, checks })
+        table.also_read(spellings.iter().map(|spelling| spelling.differs.clone()));
+        Ok(Self { plan, target, index_rows: index_rows::of_table(plan, target), table, checks, spellings })
     }
 
     /// Notes all that is wrong with the rows, and returns how many there are. Puts them into `gathered` by the ranks of their
@@ -182,7 +186,7 @@ impl<'p> TableAudit<'p> {
         database: &Database,
         progress: &mut dyn FnMut(&str, u64),
     ) -> Result<u64, Diagnostic> {
-        let Self { plan, target, table, checks, index_rows } = self;
+        let Self { plan, target, table, checks, spellings, index_rows } = self;
         let source = table.pass.table;
         let name = &plan.source.table(source).name;
         let columns = target_columns(plan, *target, &table.pass.columns);
@@ -214,8 +218,12 @@ impl<'p> TableAudit<'p> {
                 });
                 findings.fault(source, fault, position, || table.key_text(key));
             }
-            for check in checks::violated(checks, table.read_beside(key)) {
+            let (of_checks, of_spellings) = table.read_beside(key).split_at_checked(checks.len()).unwrap_or_default();
+            for check in checks::violated(checks, of_checks) {
                 findings.check(check, source, || table.key_text(key));
+            }
+            for spelling in spellings::differing(spellings, of_spellings) {
+                findings.spelling(spelling, source, || table.key_text(key));
             }
             if rows.is_multiple_of(10_000) {
                 progress(name, rows);
