@@ -2,6 +2,7 @@
 
 use super::Format;
 use super::exit::{CLEAN, FAILED, FINDINGS};
+use super::log::Level;
 use super::output::Output;
 use super::progress::Progress;
 use super::project::Project;
@@ -161,8 +162,9 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
             code
         }
         Err(Stop::Refused(audit)) => {
+            super::warnings::of_audit(output, &project.plan, &audit);
             output.result(&audit_text(&project.plan, &audit));
-            output.note("nothing was written: the audit found rows that do not go through");
+            output.tell(Level::Error, "nothing was written: the audit found rows that do not go through");
             let report = SignOff { audit: Some(&audit), ..sign_off(arguments, &project) };
             match sign_off::write(&arguments.files, None, &report) {
                 Ok(()) => FINDINGS,
@@ -195,6 +197,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
             if added.verification.is_proven() { CLEAN } else { FAILED }
         }
         Ok(Done::Run { run, around, kept, audit, source_hash, target }) => {
+            super::warnings::of_run(output, &run, &around);
             match arguments.format {
                 Format::Text => output.result(&cutover_text(&project.plan, &run, &around)),
                 Format::Json => output.json(&cutover_json(&project.plan, &run, &around)),
@@ -218,11 +221,14 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
             if run.verification.is_proven() {
                 return CLEAN;
             }
-            output.note(&format!(
-                "the proof found differences: the run is not finished, and nobody was let in; undo it with \
+            output.tell(
+                Level::Error,
+                &format!(
+                    "the proof found differences: the run is not finished, and nobody was let in; undo it with \
                  `tenantry rollback {}`",
-                super::project::shown(&arguments.spec)
-            ));
+                    super::project::shown(&arguments.spec)
+                ),
+            );
             FAILED
         }
     }
@@ -293,6 +299,7 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
             let tenants = record.tenants;
             let settled = settle(plan, &snapshot)?;
             let rows = settled.rows(&snapshot);
+            progress.count(plan, rows)?;
             let run = carry(arguments, &mut session, record.id, rows, None, progress).map_err(Stop::Interrupted)?;
             let mut around = source.around(&snapshot, tenants, true, None);
             around.accounts = settled.accounts;
@@ -331,6 +338,7 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
             _ => {}
         }
     }
+    progress.count(plan, &snapshot)?;
     progress.phase("audit");
     let (settled, audited, learnt) = audit_snapshot(plan, &snapshot, &mut |table, rows| progress.rows(table, rows))?;
     if !audited.findings.is_empty() {
