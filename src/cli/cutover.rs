@@ -2,6 +2,7 @@
 
 use super::Format;
 use super::exit::{CLEAN, FAILED, FINDINGS};
+use super::log::Level;
 use super::output::Output;
 use super::progress::Progress;
 use super::project::Project;
@@ -160,8 +161,9 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
             code
         }
         Err(Stop::Refused(audit)) => {
+            super::warnings::of_audit(output, &project.plan, &audit);
             output.result(&audit_text(&project.plan, &audit));
-            output.note("nothing was written: the audit found rows that do not go through");
+            output.tell(Level::Error, "nothing was written: the audit found rows that do not go through");
             let report = SignOff { audit: Some(&audit), ..sign_off(arguments, &project) };
             match sign_off::write(&arguments.files, None, &report) {
                 Ok(()) => FINDINGS,
@@ -194,6 +196,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
             if added.verification.is_proven() { CLEAN } else { FAILED }
         }
         Ok(Done::Run { run, around, kept, audit, source_hash, target }) => {
+            super::warnings::of_run(output, &run, &around);
             match arguments.format {
                 Format::Text => output.result(&cutover_text(&project.plan, &run, &around)),
                 Format::Json => output.json(&cutover_json(&project.plan, &run, &around)),
@@ -217,11 +220,14 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
             if run.verification.is_proven() {
                 return CLEAN;
             }
-            output.note(&format!(
-                "the proof found differences: the run is not finished, and nobody was let in; undo it with \
+            output.tell(
+                Level::Error,
+                &format!(
+                    "the proof found differences: the run is not finished, and nobody was let in; undo it with \
                  `tenantry rollback {}`",
-                super::project::shown(&arguments.spec)
-            ));
+                    super::project::shown(&arguments.spec)
+                ),
+            );
             FAILED
         }
     }
@@ -292,6 +298,7 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
             let tenants = record.tenants;
             let settled = settle(plan, &snapshot)?;
             let rows = settled.rows(&snapshot);
+            progress.count(plan, rows)?;
             let run = carry(arguments, &mut session, record.id, rows, None, progress).map_err(Stop::Interrupted)?;
             let mut around = source.around(&snapshot, tenants, true, None);
             around.accounts = settled.accounts;
@@ -330,6 +337,7 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
             _ => {}
         }
     }
+    progress.count(plan, &snapshot)?;
     progress.phase("audit");
     let read = &mut |table: &str, rows| progress.rows(table, rows);
     let (settled, audited, prepared) = match arguments.dry_run {

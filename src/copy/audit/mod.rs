@@ -188,7 +188,7 @@ impl<'p> TableAudit<'p> {
     ) -> Result<u64, Diagnostic> {
         let Self { plan, target, table, checks, spellings, index_rows } = self;
         let source = table.pass.table;
-        let name = &plan.source.table(source).name;
+        let name = &plan.rewritten.target.table(*target).name;
         let columns = target_columns(plan, *target, &table.pass.columns);
         let (mut row, mut faults, mut fields, mut rows) = (Vec::new(), Vec::new(), Vec::new(), 0_u64);
         let looks_at_rows = !watches.is_empty() || !index_rows.is_empty();
