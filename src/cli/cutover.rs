@@ -190,8 +190,8 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
         }
         Ok(Done::Added(added)) => {
             match arguments.format {
-                Format::Text => output.result(&added_text(&added)),
-                Format::Json => output.json(&added_json(&added)),
+                Format::Text => output.result(&added_text(&project.plan, &added)),
+                Format::Json => output.json(&added_json(&project.plan, &added)),
             }
             if added.verification.is_proven() { CLEAN } else { FAILED }
         }
