@@ -335,14 +335,23 @@ fn around_shows_a_table_and_its_neighbours_alone() {
 }
 
 #[test]
-fn the_pictures_of_the_documentation_are_those_of_the_spec() {
-    let project = Project::load(Path::new("specs/docuflow.yaml"), false).unwrap();
-    let path = project.plan.source.find_table("field_mappings");
-    for (file, side) in [("docs/docuflow-before.svg", Side::Before), ("docs/docuflow-after.svg", Side::After)] {
-        let svg = graph_svg(&[picture(&project.plan, side, Around { path, centre: None })]);
-        if std::env::var_os("TENANTRY_BLESS").is_some_and(|value| !value.is_empty() && value != "0") {
+fn the_pictures_of_the_documentation_are_those_of_the_specs() {
+    let is_blessed = std::env::var_os("TENANTRY_BLESS").is_some_and(|value| !value.is_empty() && value != "0");
+    let compare = |file: &str, pictures: &[Picture]| {
+        let svg = graph_svg(pictures);
+        if is_blessed {
             fs::write(file, &svg).unwrap();
         }
         assert_eq!(fs::read_to_string(file).unwrap(), svg, "{file}: draw it anew with `make bless`");
+    };
+    let load = |system: &str| Project::load(&Path::new("specs").join(system).with_extension("yaml"), false).unwrap();
+    let docuflow = load("docuflow");
+    let path = docuflow.plan.source.find_table("field_mappings");
+    for (file, side) in [("docs/docuflow-before.svg", Side::Before), ("docs/docuflow-after.svg", Side::After)] {
+        compare(file, &[picture(&docuflow.plan, side, Around { path, centre: None })]);
+    }
+    for system in ["armp", "bai", "docuflow", "legal_dashboard", "vatevo"] {
+        let around = Around { path: None, centre: None };
+        compare(&format!("docs/systems/{system}.svg"), &both(&load(system).plan, around));
     }
 }

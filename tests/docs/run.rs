@@ -26,6 +26,17 @@ pub const NOT_RUN: &[(&str, &str, &str)] = &[
         "tenantry verify app.yaml --source app.db --target env:POSTGRES_URL",
         "a piece of a script of one's own",
     ),
+    ("docs/how-to/install.md", "cargo install --locked --path .", "builds a release"),
+    (
+        "docs/how-to/install.md",
+        "docker build -f docs/deploy/Dockerfile --build-arg COMMIT=\"$(git rev-parse --short=12 HEAD)\" -t tenantry .",
+        "needs an engine; tests/deploy.rs looks at what it is built of",
+    ),
+    (
+        "docs/how-to/install.md",
+        "export POSTGRES_PASSWORD=\"$(openssl rand -hex 16)\"",
+        "needs an engine; tests/deploy.rs looks at the services",
+    ),
     (
         "docs/isolation.md",
         "export TENANTRY_OWNER_PASSWORD=… TENANTRY_APP_PASSWORD=… TENANTRY_VERIFIER_PASSWORD=…",

@@ -7,7 +7,7 @@ use super::duplicates::KeyWatch;
 use crate::plan::Plan;
 use crate::remap::{DateEncoding, FaultKind, Misfit};
 use crate::schema::{PgType, TableId, Value};
-use crate::spec::{Placement, TenantSource};
+use crate::spec::{Placement, TenantSource, yaml_text};
 use std::collections::BTreeMap;
 
 /// One entry of a table in the spec.
@@ -28,7 +28,8 @@ impl Suggestion {
 
     /// Writes it as one line: `tables: {orders: {columns: {paid_at: {read: epoch}}}}`.
     pub fn line(&self) -> String {
-        let inner = self.path.iter().rev().fold(self.value.clone(), |inner, key| format!("{{{}: {inner}}}", yaml(key)));
+        let inner =
+            self.path.iter().rev().fold(self.value.clone(), |inner, key| format!("{{{}: {inner}}}", yaml_text(key)));
         format!("tables: {inner}")
     }
 }
@@ -64,25 +65,16 @@ impl Node {
         for (key, child) in &self.children {
             match child.values.split_first() {
                 Some((value, others)) => {
-                    text.push_str(&format!("{indent}{}: {value}\n", yaml(key)));
+                    text.push_str(&format!("{indent}{}: {value}\n", yaml_text(key)));
                     others.iter().for_each(|other| text.push_str(&format!("{indent}# or {other}\n")));
                 }
                 None => {
-                    text.push_str(&format!("{indent}{}:\n", yaml(key)));
+                    text.push_str(&format!("{indent}{}:\n", yaml_text(key)));
                     child.write(depth + 1, text);
                 }
             }
         }
     }
-}
-
-/// Writes a word as YAML reads it back: plain where nothing could be taken for something else.
-fn yaml(word: &str) -> String {
-    let plain = word.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-        && word.chars().all(|character| character.is_ascii_alphanumeric() || character == '_');
-    let is_keyword =
-        ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&word.to_ascii_lowercase().as_str());
-    if plain && !is_keyword { word.to_owned() } else { serde_json::Value::from(word).to_string() }
 }
 
 /// Finds what would decide a fault.
