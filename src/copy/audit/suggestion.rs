@@ -8,7 +8,7 @@ use super::spellings::Spelling;
 use crate::plan::Plan;
 use crate::remap::{DateEncoding, FaultKind, Misfit};
 use crate::schema::{ColumnId, PgType, TableId, Value};
-use crate::spec::{Placement, TenantSource};
+use crate::spec::{Placement, TenantSource, yaml_text};
 use std::collections::BTreeMap;
 
 /// A mapping below a table's entry in the spec, and what it is to say.
@@ -36,13 +36,14 @@ impl Suggestion {
 
     /// Writes it as one line: `tables: {orders: {columns: {paid_at: {read: epoch}}}}`.
     pub fn line(&self) -> String {
-        let inner = self.path.iter().rev().fold(self.mapping(), |inner, key| format!("{{{}: {inner}}}", yaml(key)));
+        let inner =
+            self.path.iter().rev().fold(self.mapping(), |inner, key| format!("{{{}: {inner}}}", yaml_text(key)));
         format!("tables: {inner}")
     }
 
     fn mapping(&self) -> String {
         let settings: Vec<String> =
-            self.settings.iter().map(|(key, value)| format!("{}: {value}", yaml(key))).collect();
+            self.settings.iter().map(|(key, value)| format!("{}: {value}", yaml_text(key))).collect();
         format!("{{{}}}", settings.join(", "))
     }
 
@@ -96,23 +97,14 @@ impl Node {
     fn write(&self, depth: usize, text: &mut String) {
         let indent = "  ".repeat(depth);
         for (key, value) in &self.settings {
-            text.push_str(&format!("{indent}{}: {value}\n", yaml(key)));
+            text.push_str(&format!("{indent}{}: {value}\n", yaml_text(key)));
         }
         self.others.iter().for_each(|other| text.push_str(&format!("{indent}# or {other}\n")));
         for (key, child) in &self.children {
-            text.push_str(&format!("{indent}{}:\n", yaml(key)));
+            text.push_str(&format!("{indent}{}:\n", yaml_text(key)));
             child.write(depth + 1, text);
         }
     }
-}
-
-/// Writes a word as YAML reads it back: plain where nothing could be taken for something else.
-fn yaml(word: &str) -> String {
-    let plain = word.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-        && word.chars().all(|character| character.is_ascii_alphanumeric() || character == '_');
-    let is_keyword =
-        ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&word.to_ascii_lowercase().as_str());
-    if plain && !is_keyword { word.to_owned() } else { serde_json::Value::from(word).to_string() }
 }
 
 /// Finds what would decide a fault.
