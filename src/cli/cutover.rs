@@ -198,7 +198,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
         Ok(Done::Run { run, around, kept, audit, source_hash, target }) => {
             super::warnings::of_run(output, &run, &around);
             match arguments.format {
-                Format::Text => output.result(&cutover_text(&project.plan, &run, &around)),
+                Format::Text => output.result(&cutover_text(&run, &around)),
                 Format::Json => output.json(&cutover_json(&project.plan, &run, &around)),
             }
             if let (Some((connect, stop)), Format::Text) = (kept, arguments.format) {
@@ -297,6 +297,7 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
             refuse_other_inputs(&record, &session.binding(&spec_hash, &snapshot))?;
             let tenants = record.tenants;
             let settled = settle(plan, &snapshot)?;
+            session.prove_kept_out(&snapshot, &settled)?;
             let rows = settled.rows(&snapshot);
             progress.count(plan, rows)?;
             let run = carry(arguments, &mut session, record.id, rows, None, progress).map_err(Stop::Interrupted)?;

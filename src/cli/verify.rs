@@ -7,12 +7,13 @@ use super::progress::Progress;
 use super::project::Project;
 use super::sign_off::{self, Files, Receipts};
 use super::target::Opened;
-use crate::copy::settle;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::report::{
     SignOff, Values, catalog_json, catalog_text, since_json, since_text, verification_json, verification_text,
 };
-use crate::verify::{SinceRun, Verification, verify, verify_catalog, verify_isolation, verify_since};
+use crate::verify::{
+    SinceRun, Verification, keep_out, recorded, verify, verify_catalog, verify_isolation, verify_since,
+};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -143,23 +144,26 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
     };
     progress.phase("snapshot");
     let snapshot = super::audit::snapshot(project, source)?;
-    let settled = settle(&project.plan, &snapshot)?;
-    let database = settled.rows(&snapshot).open()?;
-    progress.count(&project.plan, settled.rows(&snapshot))?;
+    let kept_out = keep_out(&project.plan, &snapshot)?;
+    let database = kept_out.rows(&snapshot).open()?;
+    progress.count(&project.plan, kept_out.rows(&snapshot))?;
     progress.phase("verify");
     let target = Opened::open(&arguments.target)?;
     let schema = &project.plan.tenancy.target_schema;
     let mut connection = target.connect(schema)?;
+    let proof = kept_out.prove(&project.plan, recorded(&project.plan, &mut connection, &snapshot.hash));
     let mut rows = |table: &str, rows| progress.rows(table, rows);
     if arguments.since_run {
         let mut transaction = connection.begin_snapshot()?;
-        let found = verify_since(&project.plan, &database, &mut transaction, &mut rows)?;
+        let mut found = verify_since(&project.plan, &database, &mut transaction, &mut rows)?;
+        found.catalog.extend(proof.findings);
         return Ok(compared(Verified::Since(found), &target, Some(snapshot.hash.clone())));
     }
     // With one connection the proof takes longer, and that is all.
     let mut more: Vec<_> = target.connect(schema).into_iter().collect();
-    let beside = vec![settled.rows(&snapshot).open()?];
+    let beside = vec![kept_out.rows(&snapshot).open()?];
     let mut found = verify(&project.plan, &database, beside, &mut connection, &mut more, &mut rows)?;
     found.catalog.extend(verify_isolation(&project.plan, &mut connection)?);
+    found.kept_out = proof;
     Ok(compared(Verified::Whole(found), &target, Some(snapshot.hash.clone())))
 }

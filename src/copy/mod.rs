@@ -15,6 +15,7 @@ mod chunks;
 mod clusters;
 mod execute;
 mod expect;
+mod isolated;
 mod prepared;
 mod ranks;
 mod rollback;

@@ -22,7 +22,7 @@ use crate::postgres::{
 use crate::remap::Tenants;
 use crate::schema::TableId;
 use crate::sqlite::Snapshot;
-use crate::verify::Verification;
+use crate::verify::{KeptOutProof, Verification};
 use std::time::Duration;
 
 /// What a cutover did.
@@ -66,6 +66,8 @@ pub struct Session<'s> {
     server: &'s Server,
     pub(super) control: Connection,
     runs: Vec<RunRecord>,
+    /// What was found of the rows that are kept out, before anything was written.
+    kept_out: KeptOutProof,
 }
 
 impl<'s> Session<'s> {
@@ -95,7 +97,7 @@ impl<'s> Session<'s> {
         }
         let names = table_names(plan);
         let runs = find_runs(&mut control, schema, &names)?;
-        Ok(Self { plan, server, control, runs })
+        Ok(Self { plan, server, control, runs, kept_out: KeptOutProof::default() })
     }
 
     /// Returns the run that the journal last recorded for any of the plan's tables.
@@ -196,6 +198,7 @@ impl<'s> Session<'s> {
     /// to the COMMIT was lost it may be recorded.
     pub fn begin(&mut self, new: &NewCutover<'_>) -> Result<i64, Diagnostics> {
         self.preflight(new.snapshot, new.tables)?;
+        self.prove_kept_out(new.snapshot, new.settled)?;
         let names = table_names(self.plan);
         let binding = self.binding(new.spec_hash, new.snapshot);
         let snapshot_path = new.snapshot.kept_at().map(|path| path.to_string_lossy().into_owned());
@@ -221,6 +224,22 @@ impl<'s> Session<'s> {
         reach("begin: after COMMIT");
         self.runs = find_runs(&mut self.control, &self.plan.tenancy.target_schema, &names)?;
         Ok(run)
+    }
+
+    /// Derives a second time what the spec keeps out, and compares it with what was settled.
+    ///
+    /// # Errors
+    /// `kept-out-differs` where the two do not agree, and those of SQLite.
+    pub fn prove_kept_out(&mut self, snapshot: &Snapshot, settled: &Settled) -> Result<(), Diagnostic> {
+        let proof = settled.prove(self.plan, snapshot)?;
+        if !proof.is_proven() {
+            let found: Vec<String> = proof.findings.iter().map(|finding| format!("  {finding}")).collect();
+            let message = "what was settled to stay behind is not what a second look keeps out".to_owned();
+            return Err(Diagnostic::error("kept-out-differs", message)
+                .help(format!("{}\nnothing was moved; report this, with the spec and the schema", found.join("\n"))));
+        }
+        self.kept_out = proof;
+        Ok(())
     }
 
     /// Returns the hash of the DDL that the plan makes.
@@ -256,8 +275,9 @@ impl<'s> Session<'s> {
         let mut job = Job { plan: self.plan, snapshot, server: self.server, run, expected, jobs, done, prepared };
         let Carried { rows, verification, phases, rows_and_keys, without_statistics } =
             execute(&mut job, &mut self.control, watch)?;
-        let verification =
+        let mut verification =
             verification.ok_or_else(|| Diagnostic::error("internal-failure", "the run has ended without its proof"))?;
+        verification.kept_out = self.kept_out.clone();
         let tables = rows.into_iter().map(|(table, rows)| CopiedTable { table, rows }).collect();
         Ok(Cutover { tables, verification, phases, rows_and_keys, without_statistics })
     }

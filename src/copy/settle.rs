@@ -9,10 +9,12 @@ use super::rows::{SourceTable, learn_keys};
 use crate::diagnostic::Diagnostic;
 use crate::ident::{quote_always, visible};
 use crate::plan::Plan;
+use crate::remap::planted::planted;
 use crate::remap::{Fault, FaultKind, Remapper, is_followed};
 use crate::schema::{ColumnId, ForeignKeyId, TableId, Value};
 use crate::spec::{Keep, OrphanPolicy, Placement, RowPolicies, RowPolicy};
 use crate::sqlite::{Database, Editor, Snapshot, row_expression};
+use crate::verify::{KeptOutProof, RecordedReject, keep_out};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -42,6 +44,8 @@ pub struct Account {
     pub cleared: u64,
     /// How many rows the spec lets be rejected; `None` sets no limit.
     pub limit: Option<u64>,
+    /// Rejected rows by the code of what is wrong with them.
+    pub reasons: BTreeMap<String, u64>,
 }
 
 impl Account {
@@ -71,6 +75,37 @@ impl Settled {
     pub fn rows<'s>(&'s self, snapshot: &'s Snapshot) -> &'s Snapshot {
         self.copy.as_ref().unwrap_or(snapshot)
     }
+
+    /// Compares it with what the proof keeps out by itself: row by row, reject by reject.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    pub fn prove(&self, plan: &Plan, snapshot: &Snapshot) -> Result<KeptOutProof, Diagnostic> {
+        let kept_out = keep_out(plan, snapshot)?;
+        let record = self.rejects.iter().map(|reject| RecordedReject {
+            table: plan.source.table(reject.table).name.clone(),
+            key: reject.key.clone(),
+            code: reject.code.clone(),
+        });
+        let mut proof = kept_out.prove(plan, Ok(record.collect()));
+        proof.findings.extend(kept_out.compare_rows(plan, snapshot, self.rows(snapshot))?);
+        for (account, table) in self.accounts.iter().zip(&proof.tables) {
+            let own = [account.source_rows, account.rejected, account.left_out, account.cleared];
+            let theirs = [table.source_rows, table.rejected, table.left_out, table.references_cleared];
+            if own != theirs {
+                let [rows, rejected, left_out, cleared] = own;
+                proof.findings.push(format!(
+                    "{}: its account says {rejected} of {rows} rows rejected, {left_out} left out and {cleared} references \
+                     cleared, and these are {}, {} and {}",
+                    visible(&table.table),
+                    table.rejected,
+                    table.left_out,
+                    table.references_cleared
+                ));
+            }
+        }
+        Ok(proof)
+    }
 }
 
 /// Settles what becomes of each row of a snapshot.
@@ -93,7 +128,8 @@ pub fn settle(plan: &Plan, snapshot: &Snapshot) -> Result<Settled, Diagnostic> {
     for &table in &tables {
         let source_rows = count(plan, &before, table)?;
         let limit = policies(table).max_rejects;
-        accounts.insert(table, Account { table, source_rows, left_out: 0, rejected: 0, cleared: 0, limit });
+        let reasons = BTreeMap::new();
+        accounts.insert(table, Account { table, source_rows, left_out: 0, rejected: 0, cleared: 0, limit, reasons });
     }
     drop(before);
     let mut rejects = Vec::new();
@@ -119,6 +155,11 @@ pub fn settle(plan: &Plan, snapshot: &Snapshot) -> Result<Settled, Diagnostic> {
         }
     }
     drop(after);
+    for reject in &rejects {
+        if let Some(account) = accounts.get_mut(&reject.table) {
+            *account.reasons.entry(reject.code.clone()).or_default() += 1;
+        }
+    }
     let changed = |account: &Account| account.left_out + account.rejected + account.cleared > 0;
     let copy = Some(copy).filter(|_| accounts.values().any(changed));
     Ok(Settled { copy, accounts: accounts.into_values().collect(), rejects })
@@ -173,7 +214,10 @@ impl Settling<'_> {
         let condition = match &self.plan.tenancy.table(table).rows.keep {
             Keep::All => return Ok(()),
             Keep::None => "1".to_owned(),
-            Keep::Where(text) => format!("({}) IS NOT TRUE", row_expression(&self.plan.source, table, text)?),
+            Keep::Where(text) => {
+                let kept = row_expression(&self.plan.source, table, text)?;
+                planted!(KeepTurnedRound, format!("({kept}) IS NOT TRUE"), format!("({kept}) IS TRUE"))
+            }
         };
         let row = self.locator_or_error(table)?;
         let name = quote_always(&self.plan.source.table(table).name);
@@ -208,10 +252,12 @@ impl Settling<'_> {
                 faults.clear();
                 remapper.row(&table.pass, values, &mut out, &mut faults);
                 let Some(row) = table.read_beside(key).first().and_then(literal) else { return Ok(()) };
-                match verdict(plan, source, policies, &mut faults) {
+                let verdict = verdict(plan, source, policies, &mut faults);
+                match planted!(SoundRejected, verdict, verdict.or_else(mistaken)) {
                     None => {}
                     Some(Verdict::Reject(fault)) => {
-                        let (code, reason) = (fault.kind.code(), text(&fault.reason));
+                        let code = planted!(ReasonMistaken, fault.kind.code(), "several-tenants");
+                        let reason = text(&fault.reason);
                         doomed_rows.push(format!("({row}, 1, '{code}', {reason})"));
                     }
                     Some(Verdict::Clear(references)) => {
@@ -247,8 +293,8 @@ impl Settling<'_> {
             .collect();
         let name = quote_always(&self.plan.source.table(table).name);
         let row = self.locator_or_error(table)?;
-        let cleared =
-            self.editor.change(&format!("UPDATE main.{name} SET {} WHERE {row} IN ({rows})", set.join(", ")))?;
+        let condition = planted!(SoundCleared, format!("{row} IN ({rows})"), format!("{row} IN ({rows}) OR TRUE"));
+        let cleared = self.editor.change(&format!("UPDATE main.{name} SET {} WHERE {condition}", set.join(", ")))?;
         if let Some(account) = self.accounts.get_mut(&table) {
             account.cleared += cleared;
         }
@@ -292,7 +338,7 @@ impl Settling<'_> {
         for (position, foreign_key) in plan.source.foreign_keys.iter().enumerate() {
             let id = ForeignKeyId(position as u32);
             let (child, parent) = (foreign_key.table, foreign_key.referenced_table);
-            let both = self.tables.contains(&child) && self.tables.contains(&parent);
+            let both = planted!(ReferrersStay, self.tables.contains(&child) && self.tables.contains(&parent), false);
             if !both || !is_followed(plan, id) || self.marked(parent)? == 0 {
                 continue;
             }
@@ -322,8 +368,9 @@ impl Settling<'_> {
             let before = self.marked(child)?;
             let reason = text(&format!("refers to a row of {} that is rejected", plan.source.table(parent).name));
             self.editor.execute_temp(&format!(
-                "INSERT OR IGNORE INTO temp.{} SELECT {of_child}, d.rejected, 'parent-rejected', {reason} {from};",
-                doomed(child)
+                "INSERT OR IGNORE INTO temp.{} SELECT {of_child}, {}, 'parent-rejected', {reason} {from};",
+                doomed(child),
+                planted!(LeftOutRejected, "d.rejected", "1")
             ))?;
             any |= self.marked(child)? > before;
         }
@@ -381,6 +428,7 @@ fn verdict(plan: &Plan, table: TableId, policies: &RowPolicies, faults: &mut Vec
             FaultKind::NoTenant | FaultKind::UnknownTenant | FaultKind::NoCase(_) => policies.no_tenant,
             FaultKind::Conflict(_) | FaultKind::ColumnConflict(_) | FaultKind::SeveralTenants => policies.conflict,
             FaultKind::Unfit(_) | FaultKind::Null(_) | FaultKind::Unmapped(_) => policies.unfit,
+            FaultKind::Orphan(_) if planted!(OrphansKept, false, true) => continue,
             FaultKind::Orphan(id) => match policies.orphan {
                 OrphanPolicy::Fail => RowPolicy::Fail,
                 OrphanPolicy::Reject => RowPolicy::Reject,
@@ -410,6 +458,12 @@ fn verdict(plan: &Plan, table: TableId, policies: &RowPolicies, faults: &mut Vec
         None if cleared.is_empty() => None,
         None => Some(Verdict::Clear(cleared)),
     }
+}
+
+/// What a test has said of a row that nothing is wrong with.
+#[cfg(test)]
+fn mistaken() -> Option<Verdict> {
+    Some(Verdict::Reject(Fault { kind: FaultKind::NoTenant, reason: "a mistake of the test's".to_owned() }))
 }
 
 /// Lists the columns of a foreign key that clear it when they are NULL: those that say nothing else.

@@ -3,6 +3,7 @@
 use super::chunks::{for_each_chunk, gather, is_whole};
 use super::execute::{Event, Learnt, Next, Shared, lock};
 use super::expect;
+use super::isolated::refuse_other_isolation;
 use super::ranks::Ranks;
 use super::rows::learn_keys;
 use super::sequences::continue_sequences;
@@ -113,6 +114,7 @@ impl<'s, 'j> Worker<'s, 'j> {
                     making(run, transaction, &mut |transaction| {
                         statements.iter().try_for_each(|statement| make(plan, false, statement, transaction))
                     })?;
+                    refuse_other_isolation(plan, transaction)?;
                     finish_run(transaction, run)
                 })?;
             }

@@ -310,6 +310,15 @@ pub fn hand_over_rejects(connection: &mut Connection, from: i64, to: i64, tenant
     Ok(())
 }
 
+/// Reads the rows that a run has not moved: table, key and code of each, as they are written down; without those of files
+/// that were added to it.
+pub fn recorded_rejects(connection: &mut Connection, run: i64) -> Result<Vec<[String; 3]>, Diagnostic> {
+    let sql = "SELECT table_name, key, code FROM tenantry.rejects WHERE run = $1::bigint \
+               AND reason NOT LIKE 'in the file of %'";
+    let rows = connection.query(sql, &[Some(&run.to_string())], "read which rows were rejected")?;
+    rows.iter().map(|row| Ok([row.text(0)?.to_owned(), row.text(1)?.to_owned(), row.text(2)?.to_owned()])).collect()
+}
+
 /// Writes down that a step is done, as the first thing in the transaction that does it; `false` says that it was done
 /// before, and there is nothing to do. Waits for a transaction of the same step that has not ended.
 pub fn claim_step(connection: &mut Connection, run: i64, step: &str, rows: Option<u64>) -> Result<bool, Diagnostic> {

@@ -45,7 +45,8 @@ pub use doctor::{Finding, MissingPrivileges, Status, examine, missing_privileges
 pub use journal::{
     Binding, JOURNAL_SCHEMA, LockHolder, MadeObject, NewRun, ObjectsBefore, RejectedRow, RunRecord, StepRecord,
     claim_step, create_journal, done_steps, find_runs, finish_run, forget_run, hand_over_rejects, lock_target,
-    made_objects, newer_rows, objects_before, record_objects, record_rejects, record_run, run_tables, schema_is_empty,
+    made_objects, newer_rows, objects_before, record_objects, record_rejects, record_run, recorded_rejects, run_tables,
+    schema_is_empty,
 };
 pub use roles::{NewRole, RoleFacts, create_role, current_role, role_facts};
 pub use row::Row;

@@ -23,3 +23,9 @@ pub use misfit::{DateEncoding, Misfit, shape};
 pub use passes::{KeyPass, TablePass, is_followed};
 pub use remapper::{Remapper, TargetRow};
 pub use tenants::{TenantOrdinal, Tenants};
+
+/// Says whether the copy writes a value into a column of a type: what the proof's own judgement has to agree with.
+#[cfg(test)]
+pub(crate) fn takes(value: &crate::schema::Value<'_>, data_type: crate::schema::PgType) -> bool {
+    convert::field(value, data_type, &mut Vec::new()).is_ok()
+}

@@ -1,4 +1,4 @@
-//! Mistakes that a test plants in the remapping, one at a time, to see that the proof finds each of them.
+//! Mistakes that a test plants in the remapping and in what settles rows, one at a time, to see that the proof finds each of them.
 //!
 //! Each stands where somebody could make it: `planted!(BUG, right, wrong)`. Outside unit tests only what is right is
 //! compiled.
@@ -19,12 +19,12 @@ macro_rules! planted {
     };
 }
 
-pub(super) use planted;
+pub(crate) use planted;
 
 #[cfg(test)]
-pub(crate) use switch::Bug;
+pub(super) use switch::twin;
 #[cfg(test)]
-pub(super) use switch::{is, twin};
+pub(crate) use switch::{Bug, is};
 
 #[cfg(test)]
 mod switch {
@@ -75,6 +75,20 @@ mod switch {
         OwnTenantInReference,
         /// Of several copies the last is not made.
         CopyForgotten,
+        /// Rows that nothing is wrong with are rejected.
+        SoundRejected,
+        /// Rows whose references lead nowhere are taken for sound.
+        OrphansKept,
+        /// Rows that refer to a rejected one stay.
+        ReferrersStay,
+        /// What `keep` names is left out, and the rest is moved.
+        KeepTurnedRound,
+        /// Every reject is recorded for the same reason.
+        ReasonMistaken,
+        /// A reference is cleared in rows where it leads to one.
+        SoundCleared,
+        /// What a row that `keep` leaves out takes along counts as rejected.
+        LeftOutRejected,
     }
 
     thread_local! {
@@ -92,7 +106,7 @@ mod switch {
     }
 
     /// Says whether this thread is to make the mistake.
-    pub(in crate::remap) fn is(bug: Bug) -> bool {
+    pub(crate) fn is(bug: Bug) -> bool {
         PLANTED.get() == Some(bug)
     }
 

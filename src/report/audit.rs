@@ -5,6 +5,7 @@ use crate::copy::{Account, Audit, Finding, Reject};
 use crate::ident::visible;
 use crate::plan::Plan;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// How many findings the text shows: a screen's worth.
 const SHOWN: usize = 12;
@@ -59,9 +60,16 @@ pub(super) fn accounts_text(plan: &Plan, accounts: &[Account]) -> String {
             let name = visible(&plan.source.table(account.table).name);
             let cleared = if *cleared > 0 { format!("; {cleared} references cleared") } else { String::new() };
             let moved = source_rows - left_out - rejected;
-            format!("{name}: {source_rows} rows = {moved} moved + {rejected} rejected + {left_out} left out{cleared}\n")
+            let reasons = reasons_text(&account.reasons);
+            format!("{name}: {source_rows} rows = {moved} moved + {rejected} rejected{reasons} + {left_out} left out{cleared}\n")
         })
         .collect()
+}
+
+/// Writes rejected rows by their codes: ` (orphan 2, unfit-value 1)`; nothing where there are none.
+pub(super) fn reasons_text(reasons: &BTreeMap<String, u64>) -> String {
+    let reasons: Vec<String> = reasons.iter().map(|(code, rows)| format!("{code} {rows}")).collect();
+    if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) }
 }
 
 pub(super) fn accounts_json(plan: &Plan, accounts: &[Account]) -> Vec<Value> {
@@ -73,6 +81,7 @@ pub(super) fn accounts_json(plan: &Plan, accounts: &[Account]) -> Vec<Value> {
             "left_out": account.left_out,
             "references_cleared": account.cleared,
             "max_rejects": account.limit,
+            "reasons": account.reasons,
         })
     };
     accounts.iter().map(account).collect()
@@ -128,11 +137,26 @@ pub fn audit_json(plan: &Plan, audit: &Audit, values: Values) -> Value {
         "schema_version": SCHEMA_VERSION,
         "tenants": audit.tenants,
         "accounts": accounts_json(plan, &audit.accounts),
+        "rejects": audit.rejects.iter().map(|reject| reject_json(plan, reject, values)).collect::<Vec<_>>(),
         "tables": tables,
         "findings": findings(&audit.findings),
         "warnings": findings(&audit.warnings),
         "unjudged": audit.unjudged,
     })
+}
+
+/// Writes a rejected row; what it holds only for those who ask for values.
+fn reject_json(plan: &Plan, reject: &Reject, values: Values) -> Value {
+    let mut json = json!({
+        "table": plan.source.table(reject.table).name,
+        "key": reject.key,
+        "code": reject.code,
+        "reason": reject.reason,
+    });
+    if values == Values::Shown {
+        json["row"] = serde_json::from_str(&reject.values).unwrap_or(Value::Null);
+    }
+    json
 }
 
 fn finding_json(plan: &Plan, finding: &Finding, values: Values) -> Value {

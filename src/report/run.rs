@@ -1,6 +1,6 @@
 //! Audits, cutovers and verifications as people and machines read them.
 
-use super::audit::{accounts_json, accounts_text};
+use super::audit::accounts_json;
 use super::json::SCHEMA_VERSION;
 use super::verification::{verification_json, verification_text};
 use crate::copy::{Account, Audit, Cutover, RolledBack};
@@ -65,9 +65,8 @@ pub enum MovedOn {
 }
 
 /// Writes a cutover: the verification table, and how long each phase took.
-pub fn cutover_text(plan: &Plan, run: &Cutover, around: &Surroundings) -> String {
+pub fn cutover_text(run: &Cutover, around: &Surroundings) -> String {
     let mut text = verification_text(&run.verification);
-    text.push_str(&accounts_text(plan, &around.accounts));
     let phases: Vec<String> =
         run.phases.iter().map(|(phase, took)| format!("{} {:.2} s", phase.name(), took.as_secs_f64())).collect();
     let resumed = if around.resumed { ", continued" } else { "" };

@@ -10,6 +10,7 @@ use crate::copy::{Audit, Finding};
 use crate::diagnostic::Sources;
 use crate::plan::Plan;
 use crate::rewrite::ColumnValue;
+use crate::spec::Conversion;
 use crate::verify::{SinceRun, TenantSum, Verification};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -62,7 +63,9 @@ impl SignOff<'_> {
         let columns: Vec<Value> = self
             .conversions()
             .into_iter()
-            .map(|[table, column, from, to]| json!({ "table": table, "column": column, "from": from, "to": to }))
+            .map(|[table, column, from, to, read]| {
+                json!({ "table": table, "column": column, "from": from, "to": to, "read": read })
+            })
             .collect();
         let phases: Map<String, Value> =
             self.phases.iter().map(|(name, took)| (name.clone(), json!(took.as_secs_f64()))).collect();
@@ -118,6 +121,7 @@ impl SignOff<'_> {
         self.proof(&mut document);
         self.since(&mut document);
         self.findings(&mut document);
+        self.kept_out(&mut document);
         self.decided(&mut document);
         if !self.phases.is_empty() {
             document.heading("Time");
@@ -284,6 +288,79 @@ impl SignOff<'_> {
         document.table(&[("not judged", Cells::Text)], &unjudged);
     }
 
+    /// What the spec keeps out: the proof's account where there is one, else the audit's.
+    fn kept_out(&self, document: &mut Document) {
+        let plan = self.plan;
+        let proven = self.verification.map(|found| &found.kept_out).filter(|kept_out| !kept_out.tables.is_empty());
+        let rows: Vec<Vec<String>> = match (proven, self.audit) {
+            (Some(kept_out), _) => kept_out
+                .tables
+                .iter()
+                .map(|table| {
+                    let counts =
+                        [table.source_rows, table.moved, table.rejected, table.left_out, table.references_cleared];
+                    account_row(&table.table, counts, &table.reasons)
+                })
+                .collect(),
+            (None, Some(audit)) => audit
+                .accounts
+                .iter()
+                .map(|account| {
+                    let moved = account.source_rows - account.rejected - account.left_out;
+                    let counts = [account.source_rows, moved, account.rejected, account.left_out, account.cleared];
+                    account_row(&plan.source.table(account.table).name, counts, &account.reasons)
+                })
+                .collect(),
+            (None, None) => return,
+        };
+        if rows.is_empty() {
+            return;
+        }
+        document.heading("Kept out");
+        let note = match proven {
+            Some(kept_out) if !kept_out.is_proven() => {
+                ("bad", "NOT proven: what was kept out is not what the spec keeps out.")
+            }
+            Some(kept_out) if kept_out.unrecorded.is_none() => (
+                "note",
+                "Derived a second time in SQL: each row that was rejected is on record, for a reason that holds, and no row that was \
+                 moved has one.",
+            ),
+            Some(_) => ("note", "Derived a second time in SQL; there was no record of rejected rows to compare with."),
+            None => ("note", "What the spec keeps out of the rows of each table."),
+        };
+        document.paragraph(note.0, note.1);
+        let columns = [
+            ("table", Cells::Text),
+            ("source rows", Cells::Number),
+            ("moved", Cells::Number),
+            ("rejected", Cells::Number),
+            ("left out", Cells::Number),
+            ("references cleared", Cells::Number),
+            ("rejected by reason", Cells::Text),
+        ];
+        document.table(&columns, &rows);
+        let findings = proven.map(|kept_out| &kept_out.findings[..]).unwrap_or_default();
+        let findings: Vec<Vec<String>> = findings.iter().map(|finding| vec![finding.clone()]).collect();
+        document.table(&[("difference", Cells::Text)], &findings);
+        let Some(audit) = self.audit else { return };
+        let shown = self.values == Values::Shown;
+        let rejects: Vec<Vec<String>> = audit
+            .rejects
+            .iter()
+            .map(|reject| {
+                let table = plan.source.table(reject.table).name.clone();
+                let mut row = vec![table, reject.key.clone(), reject.code.clone(), reject.reason.clone()];
+                row.extend(shown.then(|| reject.values.clone()));
+                row
+            })
+            .collect();
+        let mut columns =
+            vec![("table", Cells::Text), ("rejected row", Cells::Code), ("code", Cells::Text), ("reason", Cells::Text)];
+        columns.extend(shown.then_some(("row", Cells::Code)));
+        document.table(&columns, &rejects);
+    }
+
     fn decided(&self, document: &mut Document) {
         let plan = self.plan;
         let hazards: Vec<Vec<String>> = plan
@@ -321,13 +398,19 @@ impl SignOff<'_> {
             [("table", Cells::Text), ("object", Cells::Text), ("choice", Cells::Code), ("because", Cells::Text)];
         document.table(&columns, &decisions);
         document.heading("Converted");
-        let columns =
-            [("table", Cells::Text), ("column", Cells::Text), ("SQLite", Cells::Code), ("PostgreSQL", Cells::Code)];
+        let columns = [
+            ("table", Cells::Text),
+            ("column", Cells::Text),
+            ("SQLite", Cells::Code),
+            ("PostgreSQL", Cells::Code),
+            ("read as", Cells::Code),
+        ];
         document.table(&columns, &self.conversions().into_iter().map(Vec::from).collect::<Vec<_>>());
     }
 
-    /// Lists table, column, declared type and PostgreSQL's type of everything that rows are written to.
-    fn conversions(&self) -> Vec<[String; 4]> {
+    /// Lists table, column, declared type, PostgreSQL's type, and what the spec says of reading it, of everything that rows
+    /// are written to.
+    fn conversions(&self) -> Vec<[String; 5]> {
         let (plan, target) = (self.plan, &self.plan.rewritten.target);
         let mut conversions = Vec::new();
         for id in target.table_ids() {
@@ -341,7 +424,14 @@ impl SignOff<'_> {
                     ColumnValue::ReferenceTenant(_) => "the tenant of the row referred to".to_owned(),
                     ColumnValue::Generated(_) => "computed by PostgreSQL".to_owned(),
                 };
-                conversions.push([table.name.clone(), described.name.clone(), from, described.data_type.to_string()]);
+                let read = match plan.rewritten.values[column.index()] {
+                    ColumnValue::Source(from) => {
+                        plan.tenancy.table(plan.source.column(from).table).conversion(from).map(Conversion::words)
+                    }
+                    _ => None,
+                };
+                let to = described.data_type.to_string();
+                conversions.push([table.name.clone(), described.name.clone(), from, to, read.unwrap_or_default()]);
             }
         }
         conversions
@@ -432,6 +522,12 @@ pub struct Receipt {
     pub html: String,
     /// The receipt as JSON.
     pub json: Value,
+}
+
+fn account_row(table: &str, counts: [u64; 5], reasons: &BTreeMap<String, u64>) -> Vec<String> {
+    let reasons: Vec<String> = reasons.iter().map(|(code, rows)| format!("{code}: {rows}")).collect();
+    let counts = counts.iter().map(u64::to_string);
+    std::iter::once(table.to_owned()).chain(counts).chain([reasons.join(", ")]).collect()
 }
 
 fn schema(differences: &[String], document: &mut Document) {

@@ -1,10 +1,11 @@
 //! The proof as people and machines read it.
 
+use super::audit::reasons_text;
 use super::json::SCHEMA_VERSION;
 use crate::ident::visible;
 use crate::verify::{
-    ForeignKeyProof, ForeignKeyViolationKind, KeyPart, RowDifference, RowDifferenceKind, SequenceProof, SinceRun,
-    TableProof, Verification,
+    ForeignKeyProof, ForeignKeyViolationKind, KeptOutProof, KeyPart, RowDifference, RowDifferenceKind, SequenceProof,
+    SinceRun, TableKeptOut, TableProof, Verification,
 };
 use serde_json::{Value, json};
 
@@ -34,6 +35,7 @@ pub fn verification_text(verification: &Verification) -> String {
         }
     }
     schema_differences(&verification.sequences, &verification.catalog, &mut text);
+    text.push_str(&kept_out_text(&verification.kept_out));
     text.push_str(&format!(
         "{}: {} tables, {} foreign keys, {} sequences\n",
         if verification.is_proven() { "proven" } else { "NOT proven" },
@@ -41,6 +43,28 @@ pub fn verification_text(verification: &Verification) -> String {
         verification.foreign_keys.len(),
         verification.sequences.len()
     ));
+    text
+}
+
+/// Writes what the spec keeps out of each table, as the proof has found it; the accounts close.
+fn kept_out_text(kept_out: &KeptOutProof) -> String {
+    let mut text = String::new();
+    let touched = |table: &&TableKeptOut| table.rejected + table.left_out + table.references_cleared > 0;
+    for table in kept_out.tables.iter().filter(touched) {
+        let TableKeptOut { source_rows, moved, rejected, left_out, references_cleared: cleared, .. } = table;
+        let cleared = if *cleared > 0 { format!("; {cleared} references cleared") } else { String::new() };
+        text.push_str(&format!(
+            "{}: {source_rows} rows = {moved} moved + {rejected} rejected{} + {left_out} left out{cleared}\n",
+            visible(&table.table),
+            reasons_text(&table.reasons)
+        ));
+    }
+    for finding in &kept_out.findings {
+        text.push_str(&format!("kept out: {}\n", visible(finding)));
+    }
+    if let Some(reason) = &kept_out.unrecorded {
+        text.push_str(&format!("rejected rows were not compared with a record of them: {}\n", visible(reason)));
+    }
     text
 }
 

@@ -110,6 +110,28 @@ pub struct Conversion {
 }
 
 impl Conversion {
+    /// Says it in the spec's own words: `read: epoch, zone: Europe/Berlin`.
+    pub fn words(&self) -> String {
+        let unstorable = |name: &str, what: Unstorable| match what {
+            Unstorable::Fail => None,
+            Unstorable::Strip => Some(format!("{name}: strip")),
+            Unstorable::Replace => Some(format!("{name}: replace")),
+        };
+        let zone = self.zone.as_ref().map(|zone| match zone.iana_name() {
+            Some(name) => name.to_owned(),
+            None => zone.to_fixed_offset().map_or_else(|_| "a zone".to_owned(), |offset| offset.to_string()),
+        });
+        let null_if = (!self.null_if.is_empty()).then(|| format!("null_if: {:?}", self.null_if));
+        let words = [
+            self.read.map(|read| format!("read: {}", read.name())),
+            zone.map(|zone| format!("zone: {zone}")),
+            null_if,
+            unstorable("nul", self.nul),
+            unstorable("utf8", self.utf8),
+        ];
+        words.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
     /// Says whether a value means NULL.
     pub fn is_null(&self, value: &Value<'_>) -> bool {
         match value {

@@ -5,13 +5,15 @@
 //! (`canonical`). Full rows are reduced to counts and keyed sums for each table and tenant (`sums`), and where these
 //! differ the difference is narrowed down to key and column (`narrow`). Every foreign key is checked on the rows as they are
 //! read back (`references`), and by anti-join where one may be broken (`foreign_keys`), every sequence against its rows
-//! (`sequences`), and the live schema against the plan (`catalog`).
+//! (`sequences`), and the live schema against the plan (`catalog`). Which rows the spec keeps out is derived a second time as
+//! well (`kept_out`).
 
 mod canonical;
 mod catalog;
 mod defaults;
 mod foreign_keys;
 mod isolation;
+mod kept_out;
 mod narrow;
 mod new_ids;
 mod parts;
@@ -32,6 +34,7 @@ mod tests;
 
 pub use catalog::{unfit_for_rows, verify_catalog};
 pub use isolation::verify_isolation;
+pub use kept_out::{KeptOut, KeptOutProof, RecordedReject, TableKeptOut, keep_out, recorded};
 pub use proof::{
     ForeignKeyProof, ForeignKeyViolation, ForeignKeyViolationKind, KeyPart, RowDifference, RowDifferenceKind,
     SequenceProof, TableProof, TenantDifference, TenantSum, Verification,
@@ -136,7 +139,8 @@ fn prove(
     }
     tenants.forget(source)?;
     let (foreign_keys, sequences) = (found.foreign_keys, found.sequences);
-    Ok(Verification { tables: proofs, foreign_keys, sequences, catalog, sum_key: hasher.key() })
+    let kept_out = KeptOutProof::default();
+    Ok(Verification { tables: proofs, foreign_keys, sequences, catalog, kept_out, sum_key: hasher.key() })
 }
 
 fn unread(plan: &Plan, table: TableId, obstacle: &str) -> TableProof {

@@ -1,5 +1,6 @@
 //! What a verification found, as data.
 
+use super::kept_out::KeptOutProof;
 use serde::Serialize;
 
 /// How many examples are given of each finding.
@@ -16,6 +17,8 @@ pub struct Verification {
     pub sequences: Vec<SequenceProof>,
     /// How the live schema differs from the plan, one sentence a difference.
     pub catalog: Vec<String>,
+    /// What the spec keeps out, derived a second time.
+    pub kept_out: KeptOutProof,
     /// The key of the sums, in hexadecimal: with it, who has the rows can form them again.
     #[serde(skip)]
     pub sum_key: String,
@@ -25,6 +28,7 @@ impl Verification {
     /// Says whether the target holds the source, with everything compared and nothing different.
     pub fn is_proven(&self) -> bool {
         self.catalog.is_empty()
+            && self.kept_out.is_proven()
             && self.tables.iter().all(TableProof::is_proven)
             && self.foreign_keys.iter().all(ForeignKeyProof::is_proven)
             && self.sequences.iter().all(SequenceProof::is_proven)
@@ -218,6 +222,7 @@ mod tests {
             foreign_keys: vec![],
             sequences: vec![],
             catalog: vec![],
+            kept_out: KeptOutProof::default(),
             sum_key: String::new(),
         };
         assert!(proven.is_proven());
@@ -226,6 +231,8 @@ mod tests {
         assert!(!Verification { foreign_keys: vec![foreign_key], ..proven.clone() }.is_proven());
         let sequence = SequenceProof { table: "t".into(), column: "id".into(), next: None, least: 1 };
         assert!(!Verification { sequences: vec![sequence], ..proven.clone() }.is_proven());
+        let kept_out = KeptOutProof { findings: vec!["t: 1 row".into()], ..KeptOutProof::default() };
+        assert!(!Verification { kept_out, ..proven.clone() }.is_proven());
         assert!(!Verification { catalog: vec!["the table t is missing".into()], ..proven }.is_proven());
     }
 }

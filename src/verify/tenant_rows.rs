@@ -17,7 +17,8 @@ impl TenantSql<'_> {
         database.execute_temp(&create(&name))?;
         let sources = source.alternatives();
         let Some(tree) = source.tree(&self.plan.source) else {
-            return sources.iter().try_for_each(|source| self.add(database, &name, table, source));
+            sources.iter().try_for_each(|source| self.add(database, &name, table, source))?;
+            return self.set_several_apart(database, table);
         };
         let at = sources.iter().position(|source| *source == TenantSource::Via(tree)).unwrap_or(0);
         let (before, after) = (format!("{name}_before"), format!("{name}_after"));
@@ -28,11 +29,41 @@ impl TenantSql<'_> {
         for source in &sources[at + 1..] {
             self.add(database, &after, table, source)?;
         }
-        self.walk(database, table, tree, (&name, &before, &after))
+        self.walk(database, table, tree, (&name, &before, &after))?;
+        self.set_several_apart(database, table)
+    }
+
+    /// Takes out the rows that several tenants were found for and that have no copies: they are nobody's.
+    fn set_several_apart(&self, database: &Database, table: TableId) -> Result<(), Diagnostic> {
+        let (name, several) = (rows_name(table), several_name(table));
+        let condition = if self.is_copied(table) { "FALSE" } else { "TRUE" };
+        database.execute_temp(&format!(
+            "CREATE TEMP TABLE {several} AS SELECT r FROM temp.{name} WHERE {condition} GROUP BY r \
+             HAVING count(DISTINCT tenant) > 1; \
+             DELETE FROM temp.{name} WHERE r IN (SELECT r FROM temp.{several});"
+        ))
     }
 
     /// Adds the rows for which a source finds a tenant, and that have none yet.
-    fn add(&self, database: &Database, name: &str, table: TableId, source: &TenantSource) -> Result<(), Diagnostic> {
+    pub(super) fn add(
+        &self,
+        database: &Database,
+        name: &str,
+        table: TableId,
+        source: &TenantSource,
+    ) -> Result<(), Diagnostic> {
+        if let TenantSource::Column(column) = source {
+            let id = column_of("s", &self.plan.source, *column);
+            if let Some(condition) = self.can_be_an_id(&id) {
+                // What is no id is not made good by another source.
+                database.execute_temp(&format!(
+                    "INSERT INTO temp.{name} SELECT {row}, NULL FROM main.{} AS s \
+                     WHERE {id} IS NOT NULL AND NOT ({condition}) AND {row} NOT IN (SELECT r FROM temp.{name});",
+                    quote_always(&self.plan.source.table(table).name),
+                    row = self.row_of("s", table)
+                ))?;
+            }
+        }
         for query in self.queries(table, source)? {
             // The query's own rows do not hide each other: a row with several tenants keeps them all.
             database.execute_temp(&format!(
@@ -45,7 +76,7 @@ impl TenantSql<'_> {
     }
 
     /// Writes a source as queries for r and tenant; no row is in two of them.
-    fn queries(&self, table: TableId, source: &TenantSource) -> Result<Vec<String>, Diagnostic> {
+    pub(super) fn queries(&self, table: TableId, source: &TenantSource) -> Result<Vec<String>, Diagnostic> {
         let schema = &self.plan.source;
         let own = quote_always(&schema.table(table).name);
         let row = self.row_of("s", table);
@@ -237,6 +268,11 @@ pub(super) const EVERYONE: &str = "tenantry_everyone";
 /// Names the TEMP table row → tenant of a table.
 pub(super) fn rows_name(table: TableId) -> String {
     format!("tenantry_rows_{}", table.0)
+}
+
+/// Names the TEMP table of the rows of a table that several tenants were found for, and that are to be one's.
+pub(super) fn several_name(table: TableId) -> String {
+    format!("tenantry_rows_{}_several", table.0)
 }
 
 fn create(name: &str) -> String {

@@ -29,6 +29,8 @@ pub(super) struct TenantSql<'p> {
     copied: Vec<bool>,
     /// The tenant column's type.
     data_type: Option<PgType>,
+    /// Whether what cannot be a tenant's id is nobody's, and not taken as it stands.
+    sound_ids: bool,
 }
 
 impl<'p> TenantSql<'p> {
@@ -51,7 +53,33 @@ impl<'p> TenantSql<'p> {
             everyone: created || plan.tenancy.tables.iter().any(|table| is_every(&table.placement)),
             copied: plan.tenancy.copied_tables(&plan.source),
             data_type: column.map(|&column| plan.rewritten.target.column(column).data_type),
+            sound_ids: false,
         }
+    }
+
+    /// As [`TenantSql::new`], for rows of which any may be wrong: with TEMP tables for all that foreign keys refer to, and
+    /// without ids that are none.
+    pub fn with_references(plan: &'p Plan) -> Self {
+        let mut tenants = Self { sound_ids: true, ..Self::new(plan) };
+        for foreign_key in &plan.source.foreign_keys {
+            let parent = foreign_key.referenced_table;
+            let is_tenants = |table| matches!(plan.tenancy.table(table).placement, Placement::Tenant(_));
+            if plan.tenancy.is_migrated(foreign_key.table) && is_tenants(parent) {
+                let keys = tenants.passed_through.entry(parent).or_default();
+                keys.insert(foreign_key.referenced_columns.clone());
+            }
+        }
+        tenants
+    }
+
+    /// Says whether rows of a table can have copies.
+    pub fn is_copied(&self, table: TableId) -> bool {
+        self.copied[table.index()]
+    }
+
+    /// Says whether the tenants of a table's rows stand in a TEMP table of their own.
+    pub fn is_assigned(&self, table: TableId) -> bool {
+        self.assigned.contains(&table)
     }
 
     /// Builds the TEMP tables. They end with the database's connection, or with [`TenantSql::forget`].
@@ -73,10 +101,9 @@ impl<'p> TenantSql<'p> {
     /// Drops the TEMP tables.
     pub fn forget(&self, database: &Database) -> Result<(), Diagnostic> {
         let keys = self.passed_through.keys().map(|&table| temp_name(table));
-        let rows = self
-            .assigned
-            .iter()
-            .flat_map(|&table| ["", "_before", "_after", "_links"].map(|part| format!("{}{part}", rows_name(table))));
+        let rows = self.assigned.iter().flat_map(|&table| {
+            ["", "_before", "_after", "_links", "_several"].map(|part| format!("{}{part}", rows_name(table)))
+        });
         let names = keys.chain(rows).chain([EVERYONE.to_owned()]);
         database.execute_temp(&names.map(|name| format!("DROP TABLE IF EXISTS temp.{name};")).collect::<String>())
     }
@@ -189,7 +216,13 @@ impl<'p> TenantSql<'p> {
                 Some(root) => column_of("s", &self.plan.source, root.key),
                 None => "NULL".to_owned(),
             },
-            Placement::Tenant(TenantSource::Column(column)) => column_of("s", &self.plan.source, *column),
+            Placement::Tenant(TenantSource::Column(column)) => {
+                let id = column_of("s", &self.plan.source, *column);
+                match self.can_be_an_id(&id) {
+                    Some(condition) => format!("CASE WHEN {condition} THEN {id} END"),
+                    None => id,
+                }
+            }
             Placement::Tenant(TenantSource::Via(via)) if !self.assigned.contains(&table) => {
                 self.tenant_through(*via, joins, None)
             }
@@ -238,6 +271,18 @@ impl<'p> TenantSql<'p> {
             Some(_) if self.plan.tenancy.tenant.ids != TenantIds::Keep => format!("CAST({id} AS TEXT)"),
             Some(data_type) => typed(id, data_type),
             None => id.to_owned(),
+        }
+    }
+
+    /// Writes whether a value that a column holds can be a tenant's id; `None` where that is not asked, or any can.
+    pub(super) fn can_be_an_id(&self, id: &str) -> Option<String> {
+        if !self.sound_ids || self.plan.tenancy.tenant.ids != TenantIds::Keep {
+            return None;
+        }
+        match self.data_type? {
+            PgType::Smallint | PgType::Integer | PgType::Bigint => Some(format!("typeof({id}) = 'integer'")),
+            data_type if data_type.is_text() => Some(format!("typeof({id}) = 'text'")),
+            _ => None,
         }
     }
 

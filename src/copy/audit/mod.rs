@@ -23,7 +23,7 @@ use super::clusters::Clusters;
 use super::prepared::{Prepared, gather_rows};
 use super::ranks::Ranks;
 use super::rows::SourceTable;
-use super::settle::{Account, Settled, settle};
+use super::settle::{Account, Reject, Settled, settle};
 use crate::diagnostic::Diagnostic;
 use crate::plan::Plan;
 use crate::remap::{Remapper, TargetRow, Tenants};
@@ -48,6 +48,8 @@ pub struct Audit {
     pub unjudged: Vec<String>,
     /// What became of the rows of each source table, where the spec keeps any out.
     pub accounts: Vec<Account>,
+    /// The first of the rows that the spec rejects.
+    pub rejects: Vec<Reject>,
 }
 
 /// Puts the tenants in the order of the target's keys.
@@ -55,6 +57,9 @@ pub(super) type OrderTenants<'f> = dyn FnMut(&Tenants) -> Result<Ranks, Diagnost
 
 /// How many threads an audit has that nobody says a number for.
 const THREADS: usize = 2;
+
+/// How many rejected rows an audit names.
+const REJECTS_SHOWN: usize = 100;
 
 /// Settles which rows of a snapshot are moved, and audits those.
 ///
@@ -83,6 +88,7 @@ pub(super) fn audit_settled<'p>(
     let overdrawn = settled.accounts.iter().filter(|account| account.is_overdrawn());
     audit.findings.splice(0..0, overdrawn.map(|account| findings::too_many_rejects(plan, account, &settled.rejects)));
     audit.accounts.clone_from(&settled.accounts);
+    audit.rejects = settled.rejects.iter().take(REJECTS_SHOWN).cloned().collect();
     Ok((settled, audit, prepared))
 }
 

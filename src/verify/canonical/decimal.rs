@@ -148,6 +148,16 @@ impl Decimal {
         matches!(self, Self::Short { .. } | Self::Long { .. })
     }
 
+    /// Counts the digits before the point and behind it, and the zeros that a whole number ends with.
+    pub fn places(&self) -> (i64, i64, i64) {
+        let (digits, exponent) = match self {
+            Self::Short { digits: 0, .. } | Self::NotANumber | Self::Infinite { .. } => return (0, 0, 0),
+            Self::Short { digits, exponent, .. } => (i64::from(digits.ilog10()) + 1, *exponent),
+            Self::Long { digits, exponent, .. } => (digits.len() as i64, *exponent),
+        };
+        ((digits + exponent).max(0), (-exponent).max(0), exponent.max(0))
+    }
+
     /// Multiplies by a power of ten.
     #[must_use]
     pub fn times_ten_to(self, power: i64) -> Self {

@@ -5,6 +5,7 @@
 
 mod calendar;
 mod decimal;
+pub(super) mod fits;
 mod from_postgres;
 mod from_sqlite;
 mod json;

@@ -1,6 +1,7 @@
 //! The verifier against PostgreSQL: targets that are right, and targets with one fault each.
 
 mod fixture;
+mod kept_out;
 mod matrix;
 mod mutations;
 mod planted;
