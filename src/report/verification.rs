@@ -35,7 +35,7 @@ pub fn verification_text(verification: &Verification) -> String {
         }
     }
     schema_differences(&verification.sequences, &verification.catalog, &mut text);
-    text.push_str(&kept_out_text(&verification.kept_out));
+    text.push_str(&kept_out_findings(&verification.kept_out));
     text.push_str(&format!(
         "{}: {} tables, {} foreign keys, {} sequences\n",
         if verification.is_proven() { "proven" } else { "NOT proven" },
@@ -43,29 +43,32 @@ pub fn verification_text(verification: &Verification) -> String {
         verification.foreign_keys.len(),
         verification.sequences.len()
     ));
+    text.push_str(&kept_out_accounts(&verification.kept_out));
     text
 }
 
-/// Writes what the spec keeps out of each table, as the proof has found it; the accounts close.
-fn kept_out_text(kept_out: &KeptOutProof) -> String {
-    let mut text = String::new();
-    let touched = |table: &&TableKeptOut| table.rejected + table.left_out + table.references_cleared > 0;
-    for table in kept_out.tables.iter().filter(touched) {
-        let TableKeptOut { source_rows, moved, rejected, left_out, references_cleared: cleared, .. } = table;
-        let cleared = if *cleared > 0 { format!("; {cleared} references cleared") } else { String::new() };
-        text.push_str(&format!(
-            "{}: {source_rows} rows = {moved} moved + {rejected} rejected{} + {left_out} left out{cleared}\n",
-            visible(&table.table),
-            reasons_text(&table.reasons)
-        ));
-    }
-    for finding in &kept_out.findings {
-        text.push_str(&format!("kept out: {}\n", visible(finding)));
-    }
+fn kept_out_findings(kept_out: &KeptOutProof) -> String {
+    let mut text: String =
+        kept_out.findings.iter().map(|finding| format!("kept out: {}\n", visible(finding))).collect();
     if let Some(reason) = &kept_out.unrecorded {
         text.push_str(&format!("rejected rows were not compared with a record of them: {}\n", visible(reason)));
     }
     text
+}
+
+/// Writes what the spec keeps out of each table, as the proof has found it; the accounts close.
+fn kept_out_accounts(kept_out: &KeptOutProof) -> String {
+    let touched = |table: &&TableKeptOut| table.rejected + table.left_out + table.references_cleared > 0;
+    let account = |table: &TableKeptOut| {
+        let TableKeptOut { source_rows, moved, rejected, left_out, references_cleared: cleared, .. } = table;
+        let cleared = if *cleared > 0 { format!("; {cleared} references cleared") } else { String::new() };
+        format!(
+            "{}: {source_rows} rows = {moved} moved + {rejected} rejected{} + {left_out} left out{cleared}\n",
+            visible(&table.table),
+            reasons_text(&table.reasons)
+        )
+    };
+    kept_out.tables.iter().filter(touched).map(account).collect()
 }
 
 fn schema_differences(sequences: &[SequenceProof], catalog: &[String], text: &mut String) {
