@@ -2,7 +2,8 @@
 //!
 //! They exist in debug builds; otherwise [`reach`] is empty, and [`number`] gives the number that it is told.
 //! `TENANTRY_FAILPOINT=NAME` kills at the place of that name. `TENANTRY_FAILPOINT_LOG=FILE` appends the name of each place
-//! that is reached, which is how a test learns them all.
+//! that is reached, which is how a test learns them all. `TENANTRY_FAILPOINT_SLEEP=MILLISECONDS` waits at each place, so that
+//! little data makes a long run.
 
 /// Dies here where the environment says so.
 #[cfg(debug_assertions)]
@@ -13,6 +14,10 @@ pub fn reach(name: &str) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(path);
         // One write, so that threads do not share a line.
         let _ = log.and_then(|mut log| log.write_all(format!("{name}\n").as_bytes()));
+    }
+    match number("TENANTRY_FAILPOINT_SLEEP", 0) {
+        0 => {}
+        milliseconds => std::thread::sleep(std::time::Duration::from_millis(milliseconds)),
     }
     if std::env::var("TENANTRY_FAILPOINT").is_ok_and(|wanted| wanted == name) {
         // Nothing is cleaned up, as when the machine's owner kills the process.

@@ -33,6 +33,8 @@ pub struct Case {
     notes: u64,
     /// How many rows a chunk has.
     chunk: u64,
+    /// How many milliseconds a run waits at each place.
+    sleep: u64,
 }
 
 /// How a program ended, and what it said; no code where it was killed.
@@ -44,16 +46,16 @@ pub struct Outcome {
 impl Case {
     /// Some rows, in several chunks.
     pub fn small() -> Self {
-        Self::new(50, 30, 20)
+        Self::new(50, 30, 20, 0)
     }
 
-    /// As many rows as make a run of half a minute with the program as it is tested.
-    pub fn large() -> Self {
-        let scale = std::env::var("ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(600_000);
-        Self::new(scale, scale / 2, 50_000)
+    /// Many chunks and a wait at each place, so that a run takes more than half a minute on a slow line, and keeps no
+    /// processor busy meanwhile.
+    pub fn slow() -> Self {
+        Self::new(40_000, 20_000, 1_000, 150)
     }
 
-    fn new(items: u64, notes: u64, chunk: u64) -> Self {
+    fn new(items: u64, notes: u64, chunk: u64, sleep: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let sqlite = Sqlite::open(folder.path().join("app.db")).unwrap();
         let series =
@@ -70,7 +72,7 @@ impl Case {
         );
         sqlite.execute_batch(&sql).unwrap();
         std::fs::write(folder.path().join("spec.yaml"), SPEC).unwrap();
-        Self { folder, items, notes, chunk }
+        Self { folder, items, notes, chunk, sleep }
     }
 
     fn command(&self, arguments: &[&str], url: &str) -> Command {
@@ -89,9 +91,10 @@ impl Case {
         outcome(command.spawn().unwrap())
     }
 
-    /// Runs a cutover while something else happens.
-    pub fn run_and(&self, url: &str, more: &[&str], meanwhile: impl FnOnce()) -> Outcome {
-        let child = self.cutover(url, more).spawn().unwrap();
+    /// Runs a cutover, slowly where the case is slow, while something else happens.
+    pub fn run_and(&self, url: &str, meanwhile: impl FnOnce()) -> Outcome {
+        let mut command = self.cutover(url, &[]);
+        let child = command.env("TENANTRY_FAILPOINT_SLEEP", self.sleep.to_string()).spawn().unwrap();
         meanwhile();
         outcome(child)
     }

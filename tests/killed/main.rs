@@ -27,6 +27,11 @@ impl Random {
         Self(seed | 1)
     }
 
+    /// One of several that have nothing to do with each other.
+    fn lane(&self, lane: u64) -> Self {
+        Self((self.0 ^ (lane + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1)
+    }
+
     /// A moment within a time.
     fn moment(&mut self, within: Duration) -> Duration {
         self.0 ^= self.0 << 13;
@@ -85,14 +90,14 @@ fn a_rollback_that_is_killed_is_done_or_not_at_all() {
 
 #[test]
 fn a_cut_connection_is_opened_again_or_the_run_is_continued() {
-    let server = Server::start(Durability::Off);
-    cuts(&server, &Case::small(), 4);
+    let found = series(Disturbance::Cut, &Case::small(), 4, None, Random::new());
+    println!("{found:?}");
 }
 
 #[test]
 fn a_server_that_stops_at_once_and_starts_again_has_lost_nothing() {
-    let server = Server::start(Durability::On);
-    stops(&server, &Case::small(), 3);
+    let found = series(Disturbance::Stop, &Case::small(), 3, None, Random::new());
+    println!("{found:?}");
 }
 
 #[test]
@@ -120,75 +125,107 @@ fn long_ten_kills_at_every_place() {
 #[test]
 #[ignore = "the long form: make faults"]
 fn long_connections_cut_at_random_moments() {
-    cuts(&Server::start(Durability::Off), &Case::large(), 50);
+    side_by_side(Disturbance::Cut);
 }
 
 #[test]
 #[ignore = "the long form: make faults"]
 fn long_server_stopped_at_random_moments() {
-    stops(&Server::start(Durability::On), &Case::large(), 50);
+    side_by_side(Disturbance::Stop);
 }
 
-/// Cuts all connections, or one of them, at random moments, once in each run.
-fn cuts(server: &Server, case: &Case, times: u32) {
-    let mut random = Random::new();
-    let whole = duration(server, case);
-    let (mut by_itself, mut continued) = (0, 0);
+/// What happens to a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Disturbance {
+    /// All connections are cut, or the one that was opened last, by turns.
+    Cut,
+    /// The server stops at once, without a checkpoint, and starts again.
+    Stop,
+}
+
+/// What became of the runs of a series.
+#[derive(Debug)]
+struct Series {
+    /// How long a run takes that nothing happens to.
+    undisturbed: Duration,
+    /// Runs that were disturbed and ended by themselves.
+    by_themselves: u32,
+    /// Runs that `--resume` has brought to their end.
+    continued: u32,
+}
+
+/// How many series of the long form go side by side, each with a server of its own: their runs wait most of the time.
+const LANES: u64 = 5;
+
+/// How many runs each of them has.
+const RUNS: u32 = 10;
+
+/// How long an undisturbed run of the long form takes at least.
+const LONG: Duration = Duration::from_secs(30);
+
+/// How many bytes a second each connection of the long form passes on.
+const RATE: u32 = 200_000;
+
+fn side_by_side(disturbance: Disturbance) {
+    let random = Random::new();
+    let found: Vec<Series> = std::thread::scope(|scope| {
+        let lane = |lane| {
+            let random = random.lane(lane);
+            scope.spawn(move || series(disturbance, &Case::slow(), RUNS, Some(RATE), random))
+        };
+        let lanes: Vec<_> = (0..LANES).map(lane).collect();
+        lanes.into_iter().map(|lane| lane.join().unwrap()).collect()
+    });
+    let shortest = found.iter().map(|series| series.undisturbed).min().unwrap();
+    assert!(shortest >= LONG, "{shortest:?} is no long run");
+    let sum = |of: fn(&Series) -> u32| found.iter().map(of).sum::<u32>();
+    println!(
+        "runs of {shortest:?} and more: {} times {disturbance:?}, {} ended by themselves, {} continued, all whole",
+        LANES * u64::from(RUNS),
+        sum(|series| series.by_themselves),
+        sum(|series| series.continued)
+    );
+}
+
+/// Disturbs runs at random moments, once each, and continues them until they are done.
+fn series(disturbance: Disturbance, case: &Case, times: u32, rate: Option<u32>, mut random: Random) -> Series {
+    let server = Server::start(match disturbance {
+        Disturbance::Cut => Durability::Off,
+        Disturbance::Stop => Durability::On,
+    });
+    let undisturbed = duration(&server, case, rate);
+    let mut found = Series { undisturbed, by_themselves: 0, continued: 0 };
     for time in 0..times {
-        // A worker's connection is opened again; with the first one the run's lock is gone, and the run ends.
-        let all = time % 2 == 0;
         let target = server.database();
-        let proxy = Proxy::start(server.socket());
-        let moment = random.moment(whole);
-        let url = target.url_at(proxy.port());
-        let first = case.run_and(&url, &[], || {
+        let proxy = Proxy::throttled(server.socket(), rate);
+        let moment = random.moment(undisturbed);
+        let what = format!("{disturbance:?} after {moment:?}");
+        let Outcome { code, text } = case.run_and(&target.url_at(proxy.port()), || {
             std::thread::sleep(moment);
-            proxy.cut(all);
-        });
-        match first.code {
-            Some(0) => by_itself += 1,
-            _ => {
-                assert_eq!(first.code, Some(2), "cut after {moment:?}: {}", first.text);
-                case.resume(&target, &format!("cut after {moment:?}"));
-                continued += 1;
+            match disturbance {
+                // A worker's connection is opened again; with the first one the run's lock is gone, and the run ends.
+                Disturbance::Cut => proxy.cut(time % 2 == 0),
+                Disturbance::Stop => server.crash(),
             }
+        });
+        if code == Some(0) {
+            found.by_themselves += 1;
+        } else {
+            assert_eq!(code, Some(2), "{what}: {text}");
+            case.resume(&target, &what);
+            found.continued += 1;
         }
-        case.check(&target, &format!("cut after {moment:?}"));
+        case.check(&target, &what);
         target.remove();
     }
-    println!("a run of {whole:?}: {times} cuts, {by_itself} ended by themselves, {continued} continued");
+    found
 }
 
-/// Stops the server at once at random moments, one in each run, and starts it again.
-fn stops(server: &Server, case: &Case, times: u32) {
-    let mut random = Random::new();
-    let whole = duration(server, case);
-    let (mut ended, mut continued) = (0, 0);
-    for _ in 0..times {
-        let target = server.database();
-        let moment = random.moment(whole);
-        let first = case.run_and(&target.url, &[], || {
-            std::thread::sleep(moment);
-            server.crash();
-        });
-        match first.code {
-            Some(0) => ended += 1,
-            _ => {
-                assert_eq!(first.code, Some(2), "stopped after {moment:?}: {}", first.text);
-                case.resume(&target, &format!("stopped after {moment:?}"));
-                continued += 1;
-            }
-        }
-        case.check(&target, &format!("stopped after {moment:?}"));
-        target.remove();
-    }
-    println!("a run of {whole:?}: {times} stops, {ended} behind its end, {continued} continued");
-}
-
-fn duration(server: &Server, case: &Case) -> Duration {
+fn duration(server: &Server, case: &Case, rate: Option<u32>) -> Duration {
     let target = server.database();
+    let proxy = Proxy::throttled(server.socket(), rate);
     let started = Instant::now();
-    let Outcome { code, text } = case.run(&target.url, &[], None);
+    let Outcome { code, text } = case.run_and(&target.url_at(proxy.port()), || ());
     let took = started.elapsed();
     assert_eq!(code, Some(0), "{text}");
     case.check(&target, "undisturbed");
