@@ -54,6 +54,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
     }
     let audited = snapshot(&mut project, &arguments.source).and_then(|snapshot| {
         let mut progress = Progress::new(output);
+        progress.count(&project.plan, &snapshot)?;
         progress.phase("audit");
         let audited = audit_snapshot(&project.plan, &snapshot, &mut |table, rows| progress.rows(table, rows));
         progress.end();
@@ -62,6 +63,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
     match audited {
         Err(errors) => output.errors(&errors, &project.sources, arguments.format),
         Ok((audit, hash)) => {
+            super::warnings::of_audit(output, &project.plan, &audit);
             let values = if arguments.files.show_values { Values::Shown } else { Values::Hidden };
             match arguments.format {
                 Format::Text => output.result(&audit_text_with(&project.plan, &audit, values)),

@@ -12,12 +12,15 @@ mod extra;
 mod graph;
 mod init;
 mod leak;
+mod log;
 mod man;
 mod output;
+mod pace;
 mod plan;
 mod private_file;
 mod progress;
 mod project;
+mod rehearsal;
 mod rollback;
 mod run_source;
 mod schema;
@@ -25,15 +28,18 @@ mod sign_off;
 mod source;
 mod target;
 mod verify;
+mod warnings;
 mod why;
 
 pub use exit::{CLEAN, FAILED, FINDINGS};
 pub use project::{Failure, Project};
 
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use log::{Level, LogFormat};
 use output::Output;
 use std::process::ExitCode;
 use std::sync::LazyLock;
+use std::time::Instant;
 
 /// Turns a single-tenant SQLite schema into a multi-tenant PostgreSQL one, and moves the rows.
 #[derive(Debug, Parser)]
@@ -41,6 +47,9 @@ use std::sync::LazyLock;
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
+    /// How to tell on stderr what happens: for people, or as JSON events, one a line
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "FORMAT")]
+    log_format: LogFormat,
 }
 
 const AFTER_HELP: &str = "\
@@ -70,6 +79,30 @@ enum Verb {
     Schema(schema::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
+}
+
+impl Verb {
+    /// Returns the word that calls it.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Init(_) => "init",
+            Self::Plan(_) => "plan",
+            Self::Why(_) => "why",
+            Self::Emit(_) => "emit",
+            Self::Check(_) => "check",
+            Self::Graph(_) => "graph",
+            Self::Audit(_) => "audit",
+            Self::Cutover(_) => "cutover",
+            Self::Verify(_) => "verify",
+            Self::Rollback(_) => "rollback",
+            Self::Leak(_) => "leak",
+            Self::Doctor(_) => "doctor",
+            Self::Explain(_) => "explain",
+            Self::Schema(_) => "schema",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
+        }
+    }
 }
 
 /// How a verb reports.
@@ -106,7 +139,9 @@ pub fn run() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let output = Output::from_environment();
+    let started = Instant::now();
+    let output = Output::from_environment(arguments.verb.name(), arguments.log_format);
+    output.event(Level::Info, "begin", serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }));
     let code = match arguments.verb {
         Verb::Init(arguments) => init::run(&arguments, &output),
         Verb::Plan(arguments) => plan::run(&arguments, &output),
@@ -125,6 +160,13 @@ pub fn run() -> ExitCode {
         Verb::Completions(arguments) => completions::run(&arguments, &output),
         Verb::Man(arguments) => man::run(&arguments, &output),
     };
+    let level = match code {
+        CLEAN => Level::Info,
+        FINDINGS => Level::Warning,
+        _ => Level::Error,
+    };
+    let seconds = (started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+    output.event(level, "end", serde_json::json!({ "exit_code": code, "seconds": seconds }));
     ExitCode::from(code)
 }
 

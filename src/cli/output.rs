@@ -2,8 +2,10 @@
 
 use super::Format;
 use super::exit::FAILED;
+use super::log::{self, Level, LogFormat};
 use crate::diagnostic::{Diagnostic, Diagnostics, Sources};
 use crate::report::{Style, diagnostics_json, render};
+use serde_json::json;
 use std::io::{self, IsTerminal, Write};
 
 /// Knows what stdout and stderr can show.
@@ -12,10 +14,14 @@ pub(super) struct Output {
     style: Style,
     /// Whether stderr is a terminal, so that bars make sense.
     pub interactive: bool,
+    /// How what happens is told on stderr.
+    pub log: LogFormat,
+    /// The verb that runs.
+    verb: &'static str,
 }
 
 impl Output {
-    pub fn from_environment() -> Self {
+    pub fn from_environment(verb: &'static str, log: LogFormat) -> Self {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let interactive = io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let utf8 = ["LC_ALL", "LC_CTYPE", "LANG"]
@@ -23,7 +29,7 @@ impl Output {
             .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
             .is_some_and(|value| value.to_ascii_lowercase().replace('-', "").contains("utf8"));
         let style = Style { colour: interactive && !set("NO_COLOR"), unicode: utf8, width: 100 };
-        Self { style, interactive }
+        Self { style, interactive, log, verb }
     }
 
     /// Writes a result. A reader that has gone away is not an error of ours.
@@ -37,13 +43,36 @@ impl Output {
 
     /// Says something that is not the result.
     pub fn note(&self, text: &str) {
+        self.tell(Level::Info, text);
+    }
+
+    /// Says something that is not the result, and how much it matters.
+    pub fn tell(&self, level: Level, text: &str) {
+        match self.log {
+            LogFormat::Text => self.line(text),
+            LogFormat::Json => self.event(level, "note", json!({ "message": text })),
+        }
+    }
+
+    /// Says what has happened, for machines alone.
+    pub fn event(&self, level: Level, event: &str, more: serde_json::Value) {
+        if self.log == LogFormat::Json {
+            self.line(&log::line(level, event, self.verb, more));
+        }
+    }
+
+    fn line(&self, text: &str) {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
     /// Shows errors and returns the exit code for them.
     pub fn errors(&self, errors: &Diagnostics, sources: &Sources, format: Format) -> u8 {
+        if self.log == LogFormat::Json {
+            log::diagnostic_lines(errors, sources, self.verb).iter().for_each(|line| self.line(line));
+        }
         match format {
-            Format::Text => self.note(render(errors, sources, self.style).trim_end()),
+            Format::Text if self.log == LogFormat::Json => {}
+            Format::Text => self.line(render(errors, sources, self.style).trim_end()),
             Format::Json => self.json(&diagnostics_json(errors, sources)),
         }
         FAILED

@@ -3,6 +3,7 @@
 use super::Format;
 use super::exit::CLEAN;
 use super::output::Output;
+use super::progress::Progress;
 use super::project::Project;
 use super::target::Opened;
 use crate::copy::{RolledBack, Session};
@@ -42,7 +43,10 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
         Ok(project) => project,
         Err(failure) => return output.errors(&failure.errors, &failure.sources, arguments.format),
     };
-    match roll_back(arguments, &project) {
+    let mut progress = Progress::new(output);
+    let done = roll_back(arguments, &project, &mut progress);
+    progress.end();
+    match done {
         Err(errors) => output.errors(&errors, &project.sources, arguments.format),
         Ok(done) => {
             match arguments.format {
@@ -54,12 +58,15 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
     }
 }
 
-fn roll_back(arguments: &Arguments, project: &Project) -> Result<RolledBack, Diagnostics> {
+fn roll_back(arguments: &Arguments, project: &Project, progress: &mut Progress) -> Result<RolledBack, Diagnostics> {
     if arguments.target.trim() == "scratch" {
         return Err(Diagnostic::error("scratch-is-empty", "a scratch server holds nothing to undo")
             .help("name the server of the run")
             .into());
     }
+    progress.phase("target");
     let target = Opened::open(&arguments.target)?;
-    Session::open(&project.plan, target.server())?.roll_back(arguments.discard_new_rows)
+    let mut session = Session::open(&project.plan, target.server())?;
+    progress.phase("rollback");
+    session.roll_back(arguments.discard_new_rows)
 }

@@ -145,6 +145,7 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
     let snapshot = super::audit::snapshot(project, source)?;
     let settled = settle(&project.plan, &snapshot)?;
     let database = settled.rows(&snapshot).open()?;
+    progress.count(&project.plan, settled.rows(&snapshot))?;
     progress.phase("verify");
     let target = Opened::open(&arguments.target)?;
     let schema = &project.plan.tenancy.target_schema;

@@ -33,6 +33,13 @@ const SORT_MEMORY: &str = "512MB";
 pub enum Event {
     /// A phase begins; others may still be under way.
     Phase(Phase),
+    /// Rows of a table have been read, and are still to be sent.
+    Read {
+        /// The target table's name.
+        table: String,
+        /// How many so far.
+        rows: u64,
+    },
     /// Rows of a table have been copied or verified.
     Rows {
         /// The target table's name.

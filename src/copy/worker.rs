@@ -152,7 +152,7 @@ impl<'s, 'j> Worker<'s, 'j> {
                         }
                     };
                     let events = &line.events;
-                    let read = &mut |rows| drop(events.send(Event::Rows { table: name.clone(), rows }));
+                    let read = &mut |rows| drop(events.send(Event::Read { table: name.clone(), rows }));
                     gather(plan, remapper, table, opened(database, shared)?, ranks, read)?
                 }
             };

@@ -47,6 +47,7 @@ pub use journal::{
     claim_step, create_journal, done_steps, find_runs, finish_run, forget_run, lock_target, made_objects, newer_rows,
     objects_before, record_objects, record_rejects, record_run, run_tables, schema_is_empty,
 };
+pub use limits::{bytes_text, tables_bytes};
 pub use roles::{NewRole, RoleFacts, create_role, current_role, role_facts};
 pub use row::Row;
 pub use scratch::{Durability, Kept, Scratch};
