@@ -34,6 +34,7 @@ struct Fared {
 /// timeout gets an error, which fails the test.
 fn write(database: &Path, commits: &AtomicU64, stopped: &AtomicBool) -> Fared {
     let sqlite = Sqlite::open(database).unwrap();
+    sqlite.execute_batch("PRAGMA synchronous = NORMAL").unwrap();
     sqlite.busy_timeout(BUSY_TIMEOUT).unwrap();
     let mut longest = Duration::ZERO;
     while !stopped.load(Ordering::Relaxed) {
