@@ -39,6 +39,10 @@ sqlite-suite: ## Read every CREATE statement of SQLite's own tests, and prove th
 	@test -d "$(DIR)" || { echo "DIR=… names the unpacked sources of SQLite: apt-get source sqlite3" >&2; exit 2; }
 	TENANTRY_SQLITE_SUITE="$(DIR)" cargo test --locked --test reading -- --ignored --nocapture sqlites_own_tests
 
+shells: ## Render the manual pages in groff, and complete in bash, zsh and fish (installs them where apt is)
+	cargo build --locked
+	tests/shells.sh target/debug/tenantry
+
 check: ## Compare the committed DDL with what the specs generate
 	cargo run --locked --quiet -- check $(SPECS)
 

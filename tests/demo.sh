@@ -126,8 +126,8 @@ isolation_of_armp() {
   FROM project LIMIT 1;"
 
     step 'Co-authors of other organizations are kept, as the spec allows: the reference names theirs'
-    query -c 'SELECT organization_id, publication_id, researcher_organization_id, researcher_id FROM publication_author
-        WHERE researcher_organization_id <> organization_id ORDER BY 1, 2 LIMIT 3'
+    query -c 'SELECT organization_id, publication_id, author_organization_id, researcher_id FROM publication_author
+        WHERE author_organization_id <> organization_id ORDER BY 1, 2 LIMIT 3'
 }
 
 isolation_of_vatevo() {

@@ -104,6 +104,12 @@ fn the_rehearsal_names_files_and_services_that_exist() {
     assert!(url.ends_with(&format!("@postgres:5432/{database}?sslmode=disable")), "{url}");
     let given = url.replace("${POSTGRES_PASSWORD:?set a password first}", "s3cret");
     assert_eq!(tenantry::postgres::Target::parse(&given).unwrap().describe(), "postgres:5432/shop as shop");
+    // Nothing else may be written to, so a run needs a place for its snapshot, which the image has for its user.
+    assert_eq!(tenantry["read_only"].as_bool(), Some(true));
+    let volumes: Vec<&str> = tenantry["volumes"].as_sequence().unwrap().iter().filter_map(|one| one.as_str()).collect();
+    assert_eq!(volumes, ["../..:/work:ro", "snapshots:/snapshots"]);
+    assert!(compose["volumes"].get("snapshots").is_some() && text.contains("--work-dir /snapshots"));
+    assert!(fs::read_to_string(DOCKERFILE).unwrap().contains("install -d -o tenantry -m 0700 /snapshots"));
     // The password is nobody's default.
     assert!(!text.contains("POSTGRES_PASSWORD:-"));
 }

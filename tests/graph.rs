@@ -334,15 +334,34 @@ fn around_shows_a_table_and_its_neighbours_alone() {
     assert!(!shown("organizations") && !shown("batches"), "{mermaid}");
 }
 
+/// Compares a committed picture with what the spec gives, or draws it anew where the environment asks for that.
+fn committed(file: &str, svg: &str) {
+    if std::env::var_os("TENANTRY_BLESS").is_some_and(|value| !value.is_empty() && value != "0") {
+        fs::write(file, svg).unwrap();
+    }
+    // Two pictures side by side would tell nobody anything.
+    assert!(fs::read_to_string(file).is_ok_and(|found| found == svg), "{file}: draw it anew with `make bless`");
+}
+
 #[test]
 fn the_pictures_of_the_documentation_are_those_of_the_spec() {
     let project = Project::load(Path::new("specs/docuflow.yaml"), false).unwrap();
     let path = project.plan.source.find_table("field_mappings");
     for (file, side) in [("docs/docuflow-before.svg", Side::Before), ("docs/docuflow-after.svg", Side::After)] {
-        let svg = graph_svg(&[picture(&project.plan, side, Around { path, centre: None })]);
-        if std::env::var_os("TENANTRY_BLESS").is_some_and(|value| !value.is_empty() && value != "0") {
-            fs::write(file, &svg).unwrap();
-        }
-        assert_eq!(fs::read_to_string(file).unwrap(), svg, "{file}: draw it anew with `make bless`");
+        committed(file, &graph_svg(&[picture(&project.plan, side, Around { path, centre: None })]));
+    }
+}
+
+#[test]
+fn the_pictures_of_the_systems_are_those_of_their_specs() {
+    let pages = fs::read_dir("docs/systems").unwrap().map(|entry| entry.unwrap().path());
+    let pages = pages.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let names = pages.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned());
+    let systems: Vec<String> = names.filter(|name| name != "README").collect();
+    assert_eq!(systems.len(), 5);
+    for name in systems {
+        let project = Project::load(Path::new(&format!("specs/{name}.yaml")), false).unwrap();
+        let everything = Around { path: None, centre: None };
+        committed(&format!("docs/systems/{name}.svg"), &graph_svg(&both(&project.plan, everything)));
     }
 }

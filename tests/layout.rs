@@ -108,6 +108,7 @@ const ONE_USER: &[(&str, &str)] = &[
     ("clap_complete", "cli"),
     ("clap_mangen", "cli"),
     ("indicatif", "cli"),
+    ("terminal_size", "cli"),
 ];
 
 /// What the core never touches.

@@ -17,7 +17,15 @@ use tenantry::postgres::{Connection, Durability, Scratch};
 /// One server for all tests of this file, a database for each.
 fn scratch() -> &'static Scratch {
     static SCRATCH: OnceLock<Scratch> = OnceLock::new();
-    SCRATCH.get_or_init(|| Scratch::start(Durability::Off).unwrap_or_else(|error| panic!("{error:?}")))
+    SCRATCH.get_or_init(|| {
+        let scratch = Scratch::start(Durability::Off).unwrap_or_else(|error| panic!("{error:?}"));
+        // Roles belong to the server: as an administrator has made them, once.
+        let mut connection = scratch.server().connect("public", Duration::from_secs(10)).unwrap();
+        for role in ["bai_owner", "bai_app", "bai_verifier BYPASSRLS"] {
+            connection.execute(&format!("CREATE ROLE {role}"), "create a role").unwrap();
+        }
+        scratch
+    })
 }
 
 /// A database that bai has been moved to.

@@ -57,7 +57,7 @@ pub(super) struct Arguments {
     dry_run: bool,
     /// Creates the roles of the spec that are missing, and gives them the database; a scratch server has them always
     #[arg(long, long_help = BOOTSTRAP, conflicts_with = "dry_run")]
-    bootstrap: bool,
+    pub bootstrap: bool,
     /// Leaves the scratch server running and prints how to connect
     #[arg(long)]
     keep: bool,
@@ -203,8 +203,8 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
         }
         Ok(Done::Added(added)) => {
             match arguments.format {
-                Format::Text => output.result(&added_text(&added)),
-                Format::Json => output.json(&added_json(&added)),
+                Format::Text => output.result(&added_text(&project.plan, &added)),
+                Format::Json => output.json(&added_json(&project.plan, &added)),
             }
             if added.verification.is_proven() { CLEAN } else { FAILED }
         }

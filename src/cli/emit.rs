@@ -121,10 +121,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
             output.note(&format!("wrote {}", shown(path)));
             CLEAN
         }
-        Err(error) => {
-            let error = Diagnostic::error("output-unwritable", format!("{} cannot be written: {error}", shown(path)));
-            output.error(error, &project.sources, Format::Text)
-        }
+        Err(error) => output.error(unwritable(path, &error), &project.sources, Format::Text),
     }
 }
 
@@ -144,11 +141,21 @@ fn migrations(
     let files = wrapped(&project.plan, wrap, &name, arguments.after.as_deref())?;
     for file in &files {
         let path = folder.join(&file.name);
-        write_whole(&path, &file.text).map_err(|error| {
-            Diagnostic::error("output-unwritable", format!("{} cannot be written: {error}", shown(&path)))
-        })?;
+        write_whole(&path, &file.text).map_err(|error| unwritable(&path, &error))?;
     }
     Ok(files)
+}
+
+/// Says that a file cannot be written, without the name of the temporary file that was to become it.
+fn unwritable(path: &Path, error: &std::io::Error) -> Diagnostic {
+    let name = shown(path);
+    match (error.kind(), path.parent()) {
+        (std::io::ErrorKind::NotFound, Some(folder)) => {
+            Diagnostic::error("output-unwritable", format!("{name} cannot be written: its folder does not exist"))
+                .help(format!("make it first: mkdir -p {}", shown(folder)))
+        }
+        (kind, _) => Diagnostic::error("output-unwritable", format!("{name} cannot be written: {kind}")),
+    }
 }
 
 /// Writes a file as a whole or not at all, so that an interrupted run leaves no half of it.

@@ -7,6 +7,11 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Sources};
 use crate::report::{Style, diagnostics_json, render};
 use serde_json::json;
 use std::io::{self, IsTerminal, Write};
+use terminal_size::{Width, terminal_size_of};
+
+/// The width of messages: that of the terminal, within what reads well. Off a terminal it is the wider one.
+const MOST_COLUMNS: usize = 100;
+const LEAST_COLUMNS: usize = 40;
 
 /// Knows what stdout and stderr can show.
 #[derive(Debug, Clone, Copy)]
@@ -23,13 +28,17 @@ pub(super) struct Output {
 impl Output {
     pub fn from_environment(verb: &'static str, log: LogFormat) -> Self {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let interactive = io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        // What miette and others go by: a screen reader makes nothing of lines that are drawn, or of a bar.
+        let graphics = !set("NO_GRAPHICS");
+        let is_terminal = io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let utf8 = ["LC_ALL", "LC_CTYPE", "LANG"]
             .iter()
             .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
             .is_some_and(|value| value.to_ascii_lowercase().replace('-', "").contains("utf8"));
-        let style = Style { colour: interactive && !set("NO_COLOR"), unicode: utf8, width: 100 };
-        Self { style, interactive, log, verb }
+        let terminal = terminal_size_of(io::stderr()).map_or(MOST_COLUMNS, |(Width(columns), _)| usize::from(columns));
+        let width = terminal.clamp(LEAST_COLUMNS, MOST_COLUMNS);
+        let style = Style { colour: is_terminal && !set("NO_COLOR"), unicode: utf8, graphics, width };
+        Self { style, interactive: is_terminal && graphics, log, verb }
     }
 
     /// Writes a result. A reader that has gone away is not an error of ours.

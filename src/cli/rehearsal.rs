@@ -62,6 +62,9 @@ fn commands(runbook: &Path, arguments: &Arguments) -> Commands {
     if let Some(seconds) = arguments.max_block {
         more.push_str(&format!(" --max-block {seconds}"));
     }
+    if arguments.bootstrap {
+        more.push_str(" --bootstrap");
+    }
     if arguments.freeze {
         more.push_str(" --freeze");
     }

@@ -6,12 +6,15 @@
 
 use super::execute::Event;
 use super::run::{NewCutover, Session, Tables};
+use super::settle::Account;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::emit::qualified_table;
 use crate::failpoint::reach;
 use crate::ident::{quote, quote_always, quote_list, visible};
 use crate::plan::Plan;
-use crate::postgres::{AddedTenant, Connection, Server, added_tenants, continue_sequence, record_added, sequence_next};
+use crate::postgres::{
+    AddedTenant, Connection, Server, added_tenants, continue_sequence, hand_over_rejects, record_added, sequence_next,
+};
 use crate::schema::{ColumnId, Deferral, ForeignKeyId, TableId};
 use crate::spec::Roles;
 use crate::sqlite::Snapshot;
@@ -27,6 +30,8 @@ pub struct Added {
     pub tenant: String,
     /// How many rows went over.
     pub rows: u64,
+    /// What became of each table's rows, in the file.
+    pub accounts: Vec<Account>,
     /// The proof of what was moved, made before it went over; where it is not complete, nothing did.
     pub verification: Verification,
 }
@@ -83,11 +88,14 @@ pub fn add(
         session.roll_back(None)?;
     }
     let run = session.begin(&NewCutover { tables: Tables::Created, ..*new })?;
+    let first_run = target.last_run().map(|run| run.id);
     let done = session.execute(run, new.settled.rows(new.snapshot), None, jobs, watch)?;
-    let mut added = Added { tenant: tenant.to_owned(), rows: 0, verification: done.verification };
+    let accounts = new.settled.accounts.clone();
+    let mut added = Added { tenant: tenant.to_owned(), rows: 0, accounts, verification: done.verification };
     if added.verification.is_proven() {
         reach("add: before");
-        added.rows = go_over(plan, &beside, tenant, new.snapshot, target.connection())?;
+        let runs = first_run.map(|first| (run, first));
+        added.rows = go_over(plan, &beside, tenant, new.snapshot, runs, target.connection())?;
         reach("add: after COMMIT");
     }
     session.roll_back(None)?;
@@ -106,11 +114,14 @@ fn plan_beside(plan: &Plan) -> Result<Plan, Diagnostics> {
     Plan::new(plan.declared_source(), tenancy)
 }
 
+/// Lets the rows of a tenant go over. `runs` are that of the rows beside, which is undone afterwards, and that of the target,
+/// whose record of rejected rows takes the other's.
 fn go_over(
     plan: &Plan,
     beside: &Plan,
     tenant: &str,
     snapshot: &Snapshot,
+    runs: Option<(i64, i64)>,
     connection: &mut Connection,
 ) -> Result<u64, Diagnostic> {
     let target = &plan.rewritten.target;
@@ -147,6 +158,9 @@ fn go_over(
         transaction.execute(&alter_foreign_key(plan, id, "NOT DEFERRABLE"), "make a foreign key what it was")?;
     }
     let added = AddedTenant { tenant: tenant.to_owned(), snapshot: snapshot.hash.clone(), done: String::new() };
+    if let Some((from, to)) = runs {
+        hand_over_rejects(&mut transaction, from, to, tenant)?;
+    }
     record_added(&mut transaction, &plan.tenancy.target_schema, &added, rows)?;
     reach("add: before COMMIT");
     transaction.commit()?;

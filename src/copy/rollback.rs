@@ -102,7 +102,10 @@ fn refuse_newer_rows(
     let list: Vec<String> = newer.iter().map(|(table, rows)| format!("{rows} of {table}")).collect();
     let message = match total {
         0 => "no rows were written after the run".to_owned(),
-        _ => format!("{total} rows were written or changed after the run of {}: {}", run.started, list.join(", ")),
+        _ => {
+            let rows = if total == 1 { "1 row was".to_owned() } else { format!("{total} rows were") };
+            format!("{rows} written or changed after the run of {}: {}", run.started, list.join(", "))
+        }
     };
     let help = match total {
         0 => "leave --discard-new-rows out".to_owned(),

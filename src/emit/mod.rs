@@ -19,9 +19,13 @@ use crate::ident::{quote, visible};
 use crate::plan::{Makes, Plan, Section};
 
 /// Why isolation stands at the end, for whoever reads the DDL.
-const ISOLATION: &str = "\
+const POLICIES: &str = "\
 -- Run this last, after the rows are in and proven: under row-level security an owner validates foreign keys over the
 -- rows that it may see, which can be none, counts no others, and cannot COPY.
+";
+/// The same where there are no policies.
+const GRANTS: &str = "\
+-- Run this last, after the rows are in and proven: from here on others may read and write them.
 ";
 
 /// Writes the DDL of some sections, byte for byte the same for the same plan.
@@ -34,7 +38,7 @@ pub fn postgres(plan: &Plan, sections: &[Section]) -> String {
         }
         text.push_str(&format!("\n--\n-- {}\n--\n", section.name()));
         if section == Section::Isolation {
-            text.push_str(ISOLATION);
+            text.push_str(if plan.rewritten.guarded.is_empty() { GRANTS } else { POLICIES });
         }
         text.push_str(&search_path(plan, section));
         for made in plan.section(section) {

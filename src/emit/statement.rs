@@ -151,8 +151,9 @@ fn create_index(plan: &Plan, id: IndexId) -> String {
             if let Some(collation) = &part.collation {
                 text.push_str(&format!(" COLLATE {}", quote(collation)));
             }
-            // Plain DESC: it serves the queries that say plain ORDER BY … DESC, wherever each dialect puts NULLs in them.
-            text.push_str(if part.descending { " DESC" } else { "" });
+            // Plain DESC, unless the spec says more: it serves the queries that say plain ORDER BY … DESC, wherever each
+            // dialect puts NULLs in them.
+            text.push_str(part.order());
             text
         })
         .collect();

@@ -299,6 +299,17 @@ pub fn record_rejects(connection: &mut Connection, run: i64, rejects: &[Rejected
     Ok(())
 }
 
+/// Gives the rejected rows of a run that is about to be undone to another one, saying whose file they were in.
+///
+/// # Errors
+/// Those of the server.
+pub fn hand_over_rejects(connection: &mut Connection, from: i64, to: i64, tenant: &str) -> Result<(), Diagnostic> {
+    let (from, to, file) = (from.to_string(), to.to_string(), format!("in the file of {}: ", visible(tenant)));
+    let sql = "UPDATE tenantry.rejects SET run = $2, reason = $3 || reason WHERE run = $1";
+    connection.execute_with(sql, &[Some(&from), Some(&to), Some(&file)], "keep the record of rejected rows")?;
+    Ok(())
+}
+
 /// Writes down that a step is done, as the first thing in the transaction that does it; `false` says that it was done
 /// before, and there is nothing to do. Waits for a transaction of the same step that has not ended.
 pub fn claim_step(connection: &mut Connection, run: i64, step: &str, rows: Option<u64>) -> Result<bool, Diagnostic> {

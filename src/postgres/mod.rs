@@ -44,8 +44,8 @@ pub use copy_out::copy_out;
 pub use doctor::{Finding, MissingPrivileges, Status, examine, missing_privileges};
 pub use journal::{
     Binding, JOURNAL_SCHEMA, LockHolder, MadeObject, NewRun, ObjectsBefore, RejectedRow, RunRecord, StepRecord,
-    claim_step, create_journal, done_steps, find_runs, finish_run, forget_run, lock_target, made_objects, newer_rows,
-    objects_before, record_objects, record_rejects, record_run, run_tables, schema_is_empty,
+    claim_step, create_journal, done_steps, find_runs, finish_run, forget_run, hand_over_rejects, lock_target,
+    made_objects, newer_rows, objects_before, record_objects, record_rejects, record_run, run_tables, schema_is_empty,
 };
 pub use limits::{bytes_text, tables_bytes};
 pub use roles::{NewRole, RoleFacts, create_role, current_role, role_facts};

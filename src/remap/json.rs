@@ -2,6 +2,7 @@
 
 use super::convert::storable;
 use crate::schema::{PgType, Value};
+use std::collections::HashSet;
 
 /// How deep arrays and objects may stand in each other; PostgreSQL's own limit depends on the size of its stack.
 const DEEPEST: usize = 999;
@@ -29,22 +30,34 @@ pub(super) fn field(value: &Value<'_>, data_type: PgType, out: &mut Vec<u8>) -> 
     Ok(())
 }
 
-/// Looks for what is JSON and yet refused: `json` minds depth alone, `jsonb` resolves escapes and reads numbers.
+/// Looks for what is JSON and yet refused: `json` minds depth alone, `jsonb` resolves escapes, reads numbers, and of two
+/// values by one name keeps the last.
 fn examine(mut rest: &[u8], as_jsonb: bool) -> Result<(), String> {
     let (mut depth, mut in_string) = (0_usize, false);
+    let mut names = Names::default();
     while let Some(&byte) = rest.first() {
         let mut length = 1;
         match byte {
-            b'"' => in_string = !in_string,
+            b'"' => {
+                in_string = !in_string;
+                if as_jsonb {
+                    names.quote(rest, in_string)?;
+                }
+            }
             b'\\' => length = escape(rest, as_jsonb)?,
             _ if in_string => {}
+            b',' => names.next(),
             b'[' | b'{' => {
+                names.open(byte == b'{');
                 depth += 1;
                 if depth > DEEPEST {
                     return Err(format!("JSON that is nested more than {DEEPEST} deep"));
                 }
             }
-            b']' | b'}' => depth = depth.saturating_sub(1),
+            b']' | b'}' => {
+                names.close();
+                depth = depth.saturating_sub(1);
+            }
             b'-' | b'0'..=b'9' => {
                 let is_part = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
                 length = rest.iter().take_while(is_part).count();
@@ -57,6 +70,51 @@ fn examine(mut rest: &[u8], as_jsonb: bool) -> Result<(), String> {
         rest = rest.get(length..).unwrap_or_default();
     }
     Ok(())
+}
+
+/// The names of the objects that stand open.
+#[derive(Default)]
+struct Names<'t> {
+    /// `None` for an array.
+    open: Vec<Option<HashSet<String>>>,
+    /// The next text is a name.
+    expected: bool,
+    /// The text from the quote on that a name begins with.
+    begun: &'t [u8],
+}
+
+impl<'t> Names<'t> {
+    fn open(&mut self, is_object: bool) {
+        self.open.push(is_object.then(HashSet::new));
+        self.expected = is_object;
+    }
+
+    fn close(&mut self) {
+        self.open.pop();
+        self.expected = false;
+    }
+
+    fn next(&mut self) {
+        self.expected = matches!(self.open.last(), Some(Some(_)));
+    }
+
+    /// Comes by a quote that begins or ends a text.
+    fn quote(&mut self, rest: &'t [u8], begins: bool) -> Result<(), String> {
+        if begins || !self.expected {
+            self.begun = rest;
+            return Ok(());
+        }
+        self.expected = false;
+        let quoted = self.begun.get(..=self.begun.len() - rest.len()).unwrap_or_default();
+        // What is no name has been refused for that.
+        let Ok(name) = serde_json::from_slice::<String>(quoted) else { return Ok(()) };
+        let is_new = self.open.last_mut().and_then(Option::as_mut).is_none_or(|names| names.insert(name));
+        if is_new {
+            Ok(())
+        } else {
+            Err("JSON with one name twice in an object, of which jsonb keeps the last".to_owned())
+        }
+    }
 }
 
 /// Returns the length of the escape that a text begins with, where it stands for a character that can be kept.
@@ -106,6 +164,23 @@ mod tests {
             assert!(fits(refused, PgType::Json), "json keeps the escape: {refused}");
         }
         for kept in [r#""\\u0000""#, r#""\ud83d\ude00""#, r#""\"\\\\ud800""#, r#""\u00e9""#] {
+            assert!(fits(kept, PgType::Jsonb), "{kept}");
+        }
+    }
+
+    #[test]
+    fn no_value_is_lost_to_another_of_its_name() {
+        for refused in
+            [r#"{"a": 1, "a": 2}"#, r#"[{"b": {"a": "a", "c": [1, {}], "\u0061": 2}}]"#, r#"{"": 1, "a": {}, "": 2}"#]
+        {
+            assert!(!fits(refused, PgType::Jsonb), "{refused}");
+            assert!(fits(refused, PgType::Json), "json keeps both: {refused}");
+        }
+        for kept in [
+            r#"{"a": "a", "b": {"a": ["a", "a"]}, "c": {"a": 1}}"#,
+            r#"[{"a": 1}, {"a": 1}]"#,
+            r#"{"a\"": 1, "a": "\"a\": 2,"}"#,
+        ] {
             assert!(fits(kept, PgType::Jsonb), "{kept}");
         }
     }

@@ -47,6 +47,8 @@ pub(super) enum Why {
     Endless,
     /// Rows of several tenants use it.
     Several,
+    /// For a reason that is among the row's faults already.
+    Told,
     /// Anything else.
     Other(Cow<'static, str>),
 }
@@ -62,6 +64,7 @@ impl Why {
         let (kind, reason) = match self {
             // The column is a column of the target too, and reported with the rest of the row.
             Self::UnfitColumn(..) | Self::UnmappedColumn(..) | Self::Orphan(_) if alone => return None,
+            Self::Told => return None,
             Self::UnfitColumn(column, reason) => (FaultKind::Unfit(column), reason.into()),
             Self::UnmappedColumn(column, reason) => (FaultKind::Unmapped(column), reason.into()),
             Self::Orphan(_) => (FaultKind::NoTenant, "the row it gets its tenant from does not exist".into()),
@@ -147,11 +150,11 @@ impl Known<'_> {
                     if row.values[*column].is_null() {
                         return Err(Why::other("the column that names the table of its tenant is NULL"));
                     }
-                    let reason = "the column that names the table of its tenant has a value without a case";
                     if let Some(faults) = faults {
+                        let reason = "the column that names the table of its tenant has a value without a case";
                         faults.push(Fault { kind: FaultKind::NoCase(*key_column), reason: reason.to_owned() });
                     }
-                    return Err(Why::other(reason));
+                    return Err(Why::Told);
                 };
                 match self.maps[map].get(row.values, key, &mut self.scratch) {
                     Ok(Some(owner @ (Owner::Tenant(_) | Owner::Set(_) | Owner::Every))) => Ok(owner),
@@ -161,7 +164,7 @@ impl Known<'_> {
                             let reason = "refers to a row that does not exist".to_owned();
                             faults.push(Fault { kind: FaultKind::CaseOrphan(*key_column), reason });
                         }
-                        Err(Why::other("the row it gets its tenant from does not exist"))
+                        Err(Why::Told)
                     }
                     Err(NoReference) => Err(Why::other("the key that leads to its tenant is NULL")),
                 }

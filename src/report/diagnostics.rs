@@ -2,7 +2,10 @@
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceId, Sources};
 use crate::ident::visible;
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity as Shown, SourceCode};
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, NarratableReportHandler, Severity as Shown,
+    SourceCode,
+};
 use std::fmt;
 
 /// How the text is to look.
@@ -12,6 +15,8 @@ pub struct Style {
     pub colour: bool,
     /// Whether box-drawing characters may be used.
     pub unicode: bool,
+    /// Whether lines and arrows may be drawn; without them places are told in words, for screen readers.
+    pub graphics: bool,
     /// Columns that fit.
     pub width: usize,
 }
@@ -28,7 +33,11 @@ pub fn render(diagnostics: &Diagnostics, sources: &Sources, style: Style) -> Str
     let mut text = String::new();
     for diagnostic in &diagnostics.0 {
         let shown = Rendered::new(diagnostic, sources);
-        if handler.render_report(&mut text, &shown).is_err() {
+        let written = match style.graphics {
+            true => handler.render_report(&mut text, &shown),
+            false => NarratableReportHandler::new().render_report(&mut text, &shown),
+        };
+        if written.is_err() {
             text.push_str(&format!("{}: {}\n", diagnostic.code, visible(&diagnostic.message)));
         }
     }
@@ -165,7 +174,7 @@ mod tests {
     use super::*;
     use crate::diagnostic::Span;
 
-    const PLAIN: Style = Style { colour: false, unicode: true, width: 100 };
+    const PLAIN: Style = Style { colour: false, unicode: true, graphics: true, width: 100 };
 
     #[test]
     fn the_place_is_underlined_and_the_help_stands_below() {
@@ -177,6 +186,39 @@ mod tests {
         let text = render(&diagnostic.into(), &sources, PLAIN);
         assert!(text.contains("unknown-table") && text.contains("bai.yaml:2:3"), "{text}");
         assert!(text.contains("no such table") && text.contains("did you mean `invoices`?"), "{text}");
+    }
+
+    #[test]
+    fn without_graphics_places_are_told_in_words() {
+        let mut sources = Sources::default();
+        let id = sources.add("bai.yaml", "tables:\n  invoces: shared\n");
+        let diagnostic = Diagnostic::error("unknown-table", "the schema has no table `invoces`")
+            .label(Span::new(id, 10..17), "no such table")
+            .help("did you mean `invoices`?");
+        let text = render(&diagnostic.into(), &sources, Style { graphics: false, ..PLAIN });
+        assert!(text.is_ascii(), "{text}");
+        for told in ["the schema has no table", "bai.yaml", "line 2", "no such table", "did you mean `invoices`?"] {
+            assert!(text.contains(told), "{told}: {text}");
+        }
+    }
+
+    #[test]
+    fn lines_fit_the_width() {
+        let help = "a word ".repeat(60);
+        let diagnostic = Diagnostic::error("code", "fact ".repeat(30)).help(help);
+        for width in [50, 80, 100] {
+            let text = render(&diagnostic.clone().into(), &Sources::default(), Style { width, ..PLAIN });
+            let longest = text.lines().map(|line| line.chars().count()).max();
+            assert!(longest.is_some_and(|longest| longest <= width), "{width}: {text}");
+        }
+    }
+
+    #[test]
+    fn colours_come_only_where_they_are_wanted() {
+        let diagnostic = Diagnostic::error("code", "fact");
+        let render = |style| render(&diagnostic.clone().into(), &Sources::default(), style);
+        assert!(!render(PLAIN).contains('\u{1b}') && render(Style { colour: true, ..PLAIN }).contains('\u{1b}'));
+        assert!(render(Style { unicode: false, ..PLAIN }).is_ascii());
     }
 
     #[test]

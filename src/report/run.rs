@@ -152,7 +152,10 @@ pub fn rollback_text(done: &RolledBack) -> String {
         }
     }
     if done.discarded > 0 {
-        text.push_str(&format!("{} rows that were written after the run are gone\n", done.discarded));
+        text.push_str(&match done.discarded {
+            1 => "1 row that was written after the run is gone\n".to_owned(),
+            rows => format!("{rows} rows that were written after the run are gone\n"),
+        });
     }
     text.push_str(&format!("undone: the run of {}\n", visible(&done.started)));
     text

@@ -29,8 +29,9 @@ pub fn runbook(figures: &Figures, commands: &Commands) -> String {
     let Commands { spec, database, tenant, more, folder, freezes } = commands;
     let source = format!("{database}{tenant}");
     let command = format!("tenantry cutover {spec} {source} {TARGET}{more}");
+    let dry_run = command.replace(" --bootstrap", "");
     // Whoever continues has no source to freeze or to block.
-    let resume = more.replace(" --freeze", "");
+    let resume = more.replace(" --freeze", "").replace(" --bootstrap", "");
     let minutes = |seconds: f64| format!("{:.2}", seconds / 60.0);
     let rows = figures.phases.iter().map(|PhaseTime { phase, seconds }| {
         let (what, abort) = about(phase);
@@ -67,11 +68,12 @@ pub fn runbook(figures: &Figures, commands: &Commands) -> String {
          tenantry check {spec}\n\
          tenantry doctor {TARGET} {database}\n\
          tenantry audit {spec} {source}\n\
-         {command} --dry-run\n\
+         {dry_run} --dry-run\n\
          ```\n\n\
          - [ ] each of them exits with 0; the dry run's estimate fits into the window that was announced\n\
          - [ ] the server has a backup, and the way back below was rehearsed\n\
          - [ ] the application's new version and its `DATABASE_URL` are ready to be switched on, and to be switched off again\n\
+         - [ ] the roles that the spec names are there; where they are not, the run gets `--bootstrap`\n\
          - [ ] nobody else changes the target's schema meanwhile\n\n\
          ## The run\n\n\
          {stop}\n\

@@ -64,7 +64,7 @@ pub(super) fn unique_index(draft: &Draft<'_>, table: TableId, key: &Key, columns
         let expr = from.and_then(|&from| translator.value(&Expr::Column(from), key_collation(draft, key, from)).ok());
         let expr = expr.unwrap_or(Expr::Column(column));
         folds |= !matches!(expr, Expr::Column(_));
-        parts.push(IndexPart { expr, descending: false, collation: None });
+        parts.push(IndexPart { expr, descending: false, nulls_moved: false, collation: None });
     }
     if !folds {
         return None;

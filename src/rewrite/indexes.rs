@@ -9,7 +9,7 @@ use super::draft::Draft;
 use super::expressions::{Translator, untranslated};
 use super::unique_keys::{compare, has_key, weakened};
 use crate::schema::{ColumnId, Expr, Index, IndexPart, TableId};
-use crate::spec::{ForeignKeyTenancy, KeyPart, KeyTenancy, NewIndex};
+use crate::spec::{ForeignKeyTenancy, KeyPart, KeyTenancy, NewIndex, Order};
 
 pub(super) fn rewrite(draft: &mut Draft<'_>) {
     for (source, table, tenancy) in draft.migrated() {
@@ -104,9 +104,14 @@ fn collated(expr: Expr, descending: bool) -> IndexPart {
         && let Expr::Collate { operand, collation } = &**postgres
         && matches!(**operand, Expr::Column(_))
     {
-        return IndexPart { expr: (**operand).clone(), descending, collation: Some(collation.clone()) };
+        return IndexPart {
+            expr: (**operand).clone(),
+            descending,
+            nulls_moved: false,
+            collation: Some(collation.clone()),
+        };
     }
-    IndexPart { expr, descending, collation: None }
+    IndexPart { expr, descending, nulls_moved: false, collation: None }
 }
 
 /// Returns the tenant column that goes in front: that of the reference which the index begins with, else the row's.
@@ -143,7 +148,9 @@ fn put_in_front(index: &mut Index, tenant: ColumnId) {
         return;
     }
     index.parts.retain(|part| !is_tenant(part));
-    index.parts.insert(0, IndexPart { expr: Expr::Column(tenant), descending: false, collation: None });
+    index
+        .parts
+        .insert(0, IndexPart { expr: Expr::Column(tenant), descending: false, nulls_moved: false, collation: None });
 }
 
 /// Puts the columns of a list in place of the index's own; one that it had keeps its direction and collation.
@@ -152,7 +159,12 @@ fn replace_columns(draft: &Draft<'_>, table: TableId, index: &mut Index, parts: 
     index.parts = columns
         .map(|column| {
             let had = index.parts.iter().find(|part| part.expr == Expr::Column(column));
-            had.cloned().unwrap_or(IndexPart { expr: Expr::Column(column), descending: false, collation: None })
+            had.cloned().unwrap_or(IndexPart {
+                expr: Expr::Column(column),
+                descending: false,
+                nulls_moved: false,
+                collation: None,
+            })
         })
         .collect();
 }
@@ -175,9 +187,9 @@ fn add_new(draft: &mut Draft<'_>, source: TableId, table: TableId, new: &NewInde
     let parts: Option<Vec<IndexPart>> = new
         .parts
         .iter()
-        .map(|&(part, descending)| {
+        .map(|&(part, Order { descending, nulls_moved })| {
             let expr = Expr::Column(draft.part(table, part)?);
-            Some(IndexPart { expr, descending, collation: None })
+            Some(IndexPart { expr, descending, nulls_moved, collation: None })
         })
         .collect();
     let include: Option<Vec<ColumnId>> = new.include.iter().map(|&part| draft.part(table, part)).collect();
@@ -204,7 +216,8 @@ fn add_new(draft: &mut Draft<'_>, source: TableId, table: TableId, new: &NewInde
 /// An index over the same columns in the same order as a key, all ascending and without a condition, adds nothing.
 fn is_redundant(draft: &Draft<'_>, table: TableId, index: &Index) -> bool {
     let Some(columns) = index.plain_columns() else { return false };
-    if index.predicate.is_some() || index.parts.iter().any(|part| part.descending || part.collation.is_some()) {
+    if index.predicate.is_some() || index.parts.iter().any(|part| !part.order().is_empty() || part.collation.is_some())
+    {
         return false;
     }
     if index.unique {

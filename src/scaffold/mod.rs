@@ -55,10 +55,15 @@ const PLAIN: &[&str] = &[
     "What could not go over as it is has been decided here, with the reason above it. `tenantry plan` shows all.",
 ];
 
+/// What an editor looks for in the first line: the schema that `tenantry schema` writes, beside the spec. A path within
+/// the user's own repository works for everybody who has it, with the very version of tenantry that is in use.
+const MODELINE: &str = "yaml-language-server: $schema=tenantry.schema.json";
+
 const TENANCY: &[&str] = &[
     "Begun by `tenantry init`: what follows from the schema stands here with its reason, and is yours to change.",
     "Each CHOOSE is for you: take the # away from one of the lines below it, and from the keys above that line.",
     "`tenantry plan` then shows what comes of it, and `tenantry audit` whether the rows agree.",
+    "For completion in an editor, run `tenantry schema > tenantry.schema.json` beside this file.",
 ];
 
 /// Writes a spec without tenancy: a plain, faithful conversion, with nothing left to choose.
@@ -75,7 +80,7 @@ pub fn all_shared(schema: &SourceSchema, request: &Request<'_>) -> Scaffold {
 /// `root` is the table with one row a tenant; without it, how tenants are told apart is a choice as well.
 pub fn with_tenancy(schema: &SourceSchema, request: &Request<'_>, root: Option<TableId>) -> Outline {
     let mut sheet = begun(request);
-    let column = tenancy::tenant(schema, &mut sheet, root);
+    let (column, root) = tenancy::tenant(schema, &mut sheet, root);
     tenancy::tables_with_the_column(schema, &mut sheet, root, &column);
     let word = |text: &str| Value::Yaml(text.to_owned());
     let key = format!("a key becomes ({column}, id): two tenants may have rows with the same id");
@@ -115,7 +120,7 @@ impl Outline {
 
     /// Writes the spec.
     pub fn finish(self) -> Scaffold {
-        let header: Vec<String> = self.header.iter().map(|&line| line.to_owned()).collect();
+        let header: Vec<String> = [MODELINE].iter().chain(self.header).map(|&line| line.to_owned()).collect();
         Scaffold {
             text: write::write(&self.sheet, &header, Open::Choices),
             open: self.sheet.open().map(|(path, _)| path.join(".")).collect(),

@@ -16,26 +16,30 @@ const PROPOSALS: usize = 4;
 /// One way to tell tenants apart.
 struct Proposal {
     column: String,
+    root: Option<TableId>,
     /// The tables whose rows it reaches.
     reaches: usize,
     yaml: String,
     means: String,
 }
 
-/// Says how tenants are told apart: by the root that is asked for, else as a choice. Returns the tenant column's name.
-pub(super) fn tenant(schema: &SourceSchema, sheet: &mut Sheet, root: Option<TableId>) -> String {
+/// Says how tenants are told apart: by the root that is asked for, else as a choice. Returns the tenant column's name and
+/// the root that the rest is to follow from.
+pub(super) fn tenant(schema: &SourceSchema, sheet: &mut Sheet, root: Option<TableId>) -> (String, Option<TableId>) {
     if let Some(root) = root {
         let proposal = by_root(schema, root);
         let reason = format!("{}; {}", proposal.means, "the root was asked for with --root");
         sheet.decide(&["tenant"], Value::Yaml(proposal.yaml), &[&reason]);
-        return proposal.column;
+        return (proposal.column, Some(root));
     }
     let mut proposals: Vec<Proposal> = schema.table_ids().map(|table| by_root(schema, table)).collect();
     proposals.retain(|proposal| proposal.reaches > 0);
     proposals.extend(by_column(schema));
     proposals.sort_by(|one, other| (other.reaches, &one.yaml).cmp(&(one.reaches, &other.yaml)));
     proposals.truncate(PROPOSALS);
-    let column = proposals.first().map_or_else(|| UNNAMED.to_owned(), |first| first.column.clone());
+    let first = proposals.first();
+    let column = first.map_or_else(|| UNNAMED.to_owned(), |first| first.column.clone());
+    let root = first.and_then(|first| first.root);
     let mut choices: Vec<Alternative> =
         proposals.into_iter().map(|found| alternative("tenant", &found.yaml, &found.means)).collect();
     if choices.is_empty() {
@@ -47,7 +51,7 @@ pub(super) fn tenant(schema: &SourceSchema, sheet: &mut Sheet, root: Option<Tabl
         "what stands below follows from the first; another one changes it: init --root TABLE".to_owned(),
     ];
     sheet.leave_open(&["tenant"], reasons, choices);
-    column
+    (column, root)
 }
 
 pub(super) fn alternative(key: &str, yaml: &str, means: &str) -> Alternative {
@@ -82,6 +86,7 @@ fn by_root(schema: &SourceSchema, root: TableId) -> Proposal {
     Proposal {
         yaml: format!("{{column: {}, root: {}}}", yaml_text(&column), yaml_text(name)),
         column,
+        root: Some(root),
         reaches: if has_key { reaches } else { 0 },
         means: format!(
             "`{name}` has one row a tenant: {reaches} tables refer to it, directly or through others; {called}"
@@ -118,6 +123,7 @@ fn by_column(schema: &SourceSchema) -> Vec<Proposal> {
             let names: Vec<&str> = holders.iter().map(|&table| schema.table(table).name.as_str()).collect();
             Some(Proposal {
                 column: first.name.clone(),
+                root: None,
                 reaches,
                 yaml: format!("{{column: {}, type: {}}}", yaml_text(&first.name), yaml_text(&data_type.to_string())),
                 means: format!("{} tables have it, and {reaches} are reached: {}", holders.len(), names.join(", ")),

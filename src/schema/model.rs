@@ -244,8 +244,22 @@ pub struct IndexPart {
     pub expr: Expr,
     /// DESC.
     pub descending: bool,
+    /// NULLs at the other end than PostgreSQL puts them by itself: last where the order descends, else first.
+    pub nulls_moved: bool,
     /// Its COLLATE clause as written, where there is one.
     pub collation: Option<String>,
+}
+
+impl IndexPart {
+    /// Returns what PostgreSQL writes behind the column for its order; nothing where it ascends.
+    pub fn order(&self) -> &'static str {
+        match (self.descending, self.nulls_moved) {
+            (false, false) => "",
+            (false, true) => " NULLS FIRST",
+            (true, false) => " DESC",
+            (true, true) => " DESC NULLS LAST",
+        }
+    }
 }
 
 /// How PostgreSQL keeps an index.

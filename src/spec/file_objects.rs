@@ -45,7 +45,7 @@ pub enum IndexEntry {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IndexBody {
-    /// Its columns in order, each with DESC behind it where it descends.
+    /// Its columns in order, each with DESC, NULLS FIRST or NULLS LAST behind it where it is ordered so.
     pub columns: Vec<String>,
     /// Its condition, in PostgreSQL's dialect.
     #[serde(rename = "where")]

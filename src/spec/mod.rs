@@ -43,8 +43,8 @@ pub use source_entry::{RootEntry, RootForeignKey, Several, SourceEntry, TenantId
 pub use statements::{SqlStatement, Uncut, cut, tokens};
 pub use tenancy::{
     About, Actions, CheckSays, CheckTenancy, ColumnChange, ColumnTenancy, CreatedRoot, Decision, ForeignKeyTenancy,
-    KeyPart, KeyTenancy, NewIndex, Origin, Placement, TableTenancy, Target, Tenancy, TenantColumn, TenantDefault,
-    TenantRoot,
+    KeyPart, KeyTenancy, NewIndex, Order, Origin, Placement, TableTenancy, Target, Tenancy, TenantColumn,
+    TenantDefault, TenantRoot,
 };
 pub use tenant_ids::{TenantIdFile, TenantIds};
 pub use tenant_source::{TenantSource, copied_tables};

@@ -208,13 +208,22 @@ pub enum KeyPart {
     ReferenceTenant(ForeignKeyId),
 }
 
+/// How a new index orders a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Order {
+    /// DESC.
+    pub descending: bool,
+    /// NULLs at the other end than PostgreSQL puts them by itself: last where the order descends, else first.
+    pub nulls_moved: bool,
+}
+
 /// Describes an index that the source does not have.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewIndex {
     /// Its name.
     pub name: String,
-    /// Its columns in order; `true` for those that descend.
-    pub parts: Vec<(KeyPart, bool)>,
+    /// Its columns in order.
+    pub parts: Vec<(KeyPart, Order)>,
     /// Its condition, in PostgreSQL's dialect.
     pub predicate: Option<String>,
     /// Whether it refuses equal rows.

@@ -227,6 +227,7 @@ fn index(
         .map(|part| IndexPart {
             expr: index_column(placed, part, &scope).unwrap_or_else(|| read_expr(placed, &part.expr, &scope)),
             descending: part.descending,
+            nulls_moved: false,
             collation: part.collation.clone(),
         })
         .collect();

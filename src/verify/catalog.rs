@@ -201,7 +201,7 @@ fn index_line(schema: &TargetSchema, index: &Index) -> String {
             // The server derives an expression's collation from what is in it.
             _ => "an expression".to_owned(),
         };
-        text.push_str(if part.descending { " DESC" } else { "" });
+        text.push_str(part.order());
         text
     });
     let method = match index.method {

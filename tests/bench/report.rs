@@ -40,7 +40,7 @@ pub fn page(results: &Results) -> String {
         let _ = writeln!(page, "| {name} | {value} |");
     }
     page.push_str(
-        "\nThe peers set `maintenance_work_mem` to 512MB for themselves.\n\n## Again\n\n```console\n\
+        "\nThe peers set `maintenance_work_mem` to 512MB for themselves.\n\n## Again\n\n```sh\n\
          make bench                      # SCALE=1 RUNS=3\nmake bench SCALE=0.1 RUNS=1     # a tenth of the rows, once\n```\n",
     );
     page

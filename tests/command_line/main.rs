@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod check_formats;
+mod hostile;
 mod program;
 
 use std::fs;

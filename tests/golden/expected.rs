@@ -37,7 +37,7 @@ fn every_case_yields_what_is_expected() {
                 expect_ok(&case, &project)
             }
             (Err(failure), path) => {
-                let plain = Style { colour: false, unicode: true, width: 100 };
+                let plain = Style { colour: false, unicode: true, graphics: true, width: 100 };
                 let text = render(&failure.errors, &failure.sources, plain);
                 err += 1;
                 match path {

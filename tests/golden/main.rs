@@ -12,6 +12,7 @@ mod corpus;
 mod coverage;
 mod database;
 mod describe;
+mod dirt;
 mod expected;
 mod grammar;
 mod init;

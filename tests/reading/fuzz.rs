@@ -240,7 +240,7 @@ fn copied(fixture: &Path, to: &Path) -> PathBuf {
 
 /// Does with a spec and its schema all that needs no database; returns whether it comes to a plan.
 fn run(folder: &Path, whole: bool) -> bool {
-    let style = Style { colour: false, unicode: true, width: 100 };
+    let style = Style { colour: false, unicode: true, graphics: true, width: 100 };
     let spec = folder.join("spec.yaml");
     if whole {
         let Some(text) = spec_for_any(&folder.join("schema.sql")) else { return false };

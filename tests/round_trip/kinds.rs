@@ -273,7 +273,7 @@ fn json(random: &mut Random) -> Sample {
     // The declared type has NUMERIC affinity: a document that is a number is stored as one.
     let (stored, text) = random.pick(&[
         (r#"{"b":1,"a":[1.50,null,true]}"#, r#"{"a": [1.50, null, true], "b": 1}"#),
-        (r#"{"a":1,"a":2}"#, r#"{"a": 2}"#),
+        (r#"{"a":1,"b":{"a":2}}"#, r#"{"a": 1, "b": {"a": 2}}"#),
         ("1.50", "1.5"),
         ("-7", "-7"),
         (r#""\u00e9\n""#, r#""é\n""#),

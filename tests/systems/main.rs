@@ -4,10 +4,13 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
+mod dirt;
+mod indexes;
 mod isolation;
 mod more;
 mod server;
 mod system;
+mod tls;
 mod way_back;
 mod workload;
 
@@ -57,8 +60,9 @@ fn main() {
 fn run(system: &'static System) -> Line {
     let started = Instant::now();
     let moved = system.moved();
+    dirt::check(&moved);
     let answers = workload::compare(system, &moved);
-    isolation::check(&moved);
+    isolation::check(system, &moved);
     more::check(system, &moved);
     way_back::check(system, &moved);
     Line {

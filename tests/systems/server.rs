@@ -44,6 +44,12 @@ pub fn tenantry(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tenantry")).current_dir(root()).args(arguments).output().unwrap()
 }
 
+/// Runs the command line with variables in its environment.
+pub fn with_environment(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tenantry"));
+    command.current_dir(root()).args(arguments).envs(variables.iter().copied()).output().unwrap()
+}
+
 /// Runs a program of PostgreSQL's, which has to end well.
 pub fn postgres_program(name: &str, arguments: &[&str]) {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();

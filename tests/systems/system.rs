@@ -1,5 +1,6 @@
 //! A system, and its way into PostgreSQL.
 
+use crate::dirt;
 use crate::server::{create_database, expect, expect_json, root, url};
 use rusqlite::Connection as Sqlite;
 use std::fs;
@@ -15,11 +16,18 @@ pub struct System {
     tenants: Option<&'static str>,
     /// Where every tenant has a source of its own: its id, and the file of its rows.
     sources: &'static [(&'static str, &'static str)],
+    /// Tables of which a session sees more than its tenant's rows, by a policy of the system's own.
+    pub shown_beyond: &'static [&'static str],
 }
 
 pub const SYSTEMS: &[System] = &[
-    System { name: "bai", tenants: Some("SELECT DISTINCT account_id FROM organizations"), sources: &[] },
-    System { name: "docuflow", tenants: Some("SELECT id FROM organizations"), sources: &[] },
+    System {
+        name: "bai",
+        tenants: Some("SELECT DISTINCT account_id FROM organizations"),
+        sources: &[],
+        shown_beyond: &[],
+    },
+    System { name: "docuflow", tenants: Some("SELECT id FROM organizations"), sources: &[], shown_beyond: &[] },
     System {
         name: "legal_dashboard",
         tenants: None,
@@ -30,9 +38,16 @@ pub const SYSTEMS: &[System] = &[
             // Added later, to three that are in use.
             ("zurich", "installations/zurich.sql"),
         ],
+        shown_beyond: &[],
     },
-    System { name: "armp", tenants: Some("SELECT id FROM organization"), sources: &[] },
-    System { name: "vatevo", tenants: Some("SELECT id FROM accounts"), sources: &[] },
+    System {
+        name: "armp",
+        tenants: Some("SELECT id FROM organization"),
+        sources: &[],
+        // Co-authors of other organizations.
+        shown_beyond: &["researcher"],
+    },
+    System { name: "vatevo", tenants: Some("SELECT id FROM accounts"), sources: &[], shown_beyond: &[] },
 ];
 
 /// A system that has been moved.
@@ -47,6 +62,8 @@ pub struct Moved {
     pub tables: usize,
     pub rows: u64,
     pub rejected: u64,
+    /// Where runs keep their snapshots.
+    pub work: PathBuf,
     folder: TempDir,
 }
 
@@ -80,8 +97,9 @@ impl System {
             Project::load(&root().join(&spec), false).unwrap_or_else(|failure| panic!("{:?}", failure.errors));
         let plan = expect_json(&["plan", &spec]);
         let folder = tempfile::tempdir().unwrap();
+        let work = folder.path().join("work");
         let mut moved =
-            Moved { spec, database, project, plan, tenants: Vec::new(), tables: 0, rows: 0, rejected: 0, folder };
+            Moved { spec, database, project, plan, tenants: Vec::new(), tables: 0, rows: 0, rejected: 0, work, folder };
         match self.tenants {
             Some(query) => {
                 let source = self.source(&moved, "rows.sql");
@@ -109,14 +127,23 @@ impl System {
     }
 
     fn source(&self, moved: &Moved, rows: &str) -> PathBuf {
+        self.build(&moved.file(&format!("{}.db", rows.replace('/', "-"))), rows)
+    }
+
+    /// Says whether each tenant has a source of its own, which the run names it for.
+    pub fn one_source_a_tenant(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
+    /// Builds a source with the rows of a file.
+    pub fn build(&self, path: &Path, rows: &str) -> PathBuf {
         let folder = root().join("fixtures").join(self.name);
-        let path = moved.file(&format!("{}.db", rows.replace('/', "-")));
-        let sqlite = Sqlite::open(&path).unwrap();
+        let sqlite = Sqlite::open(path).unwrap();
         sqlite.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
         for file in ["schema.sql", rows] {
             sqlite.execute_batch(&fs::read_to_string(folder.join(file)).unwrap()).unwrap();
         }
-        path
+        path.to_owned()
     }
 
     fn take(&self, moved: &mut Moved, source: &Path, more: &[&str]) {
@@ -124,7 +151,7 @@ impl System {
         let spec = moved.spec.clone();
         let audit = expect_json(&[&["audit", &spec, "--source", source], more].concat());
         assert_eq!(audit["findings"].as_array().unwrap().len(), 0);
-        let work = moved.file("work");
+        let work = moved.work.clone();
         let work = ["--work-dir", work.to_str().unwrap()];
         let cutover =
             [&["cutover", &spec, "--source", source, "--target", &url, "--bootstrap"], &work[..], more].concat();
@@ -132,6 +159,7 @@ impl System {
         assert_eq!(run["proven"], true, "{run}");
         // Of a file beside others, its own rows are told.
         moved.rows += run["rows_copied"].as_u64().or(run["added"]["rows"].as_u64()).unwrap();
+        moved.rejected += dirt::settled(&audit["accounts"], &run["accounts"], source);
         // Again: nothing is done.
         let again = expect_json(&cutover);
         assert!(again["finished_before"].is_object() || again["added_before"].is_object(), "{again}");

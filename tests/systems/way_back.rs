@@ -1,27 +1,64 @@
 //! Back, and there again: a run is undone, begun anew, killed on the way, and finished from where it stopped.
 
 use crate::isolation::count;
-use crate::server::{connect, expect, killed_at};
+use crate::server::{connect, create_database, expect, killed_at, url};
 use crate::system::{Moved, System};
 
-/// Undoes the run of a system that has been moved, and moves it again with a death in the middle.
+/// Undoes the run of a system that has been moved, and moves it again with deaths in the middle.
 pub fn check(system: &System, moved: &Moved) {
-    let (spec, url) = (moved.spec.as_str(), moved.url());
-    let rollback = ["rollback", spec, "--target", &url];
-    if system.name == "legal_dashboard" {
-        // What came later is not lost with what came first.
-        expect(2, &rollback);
-        return;
+    let (tenant, source) = &moved.tenants[0];
+    let source = source.to_str().unwrap();
+    match system.one_source_a_tenant() {
+        false => there_and_back(moved, &moved.database, &moved.url(), &["--source", source]),
+        true => {
+            // What came later is not lost with what came first.
+            expect(2, &["rollback", &moved.spec, "--target", &moved.url()]);
+            // Where nothing has come later yet, the first is undone as any other run is.
+            create_database("way_back");
+            let target = url("way_back", "postgres");
+            let named = ["--source", source, "--tenant", tenant];
+            expect(0, &cutover(moved, &target, &named));
+            there_and_back(moved, "way_back", &target, &named);
+            one_more(moved, &target);
+        }
     }
+}
+
+fn cutover<'a>(moved: &'a Moved, target: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let work = moved.work.to_str().unwrap();
+    [&["cutover", &moved.spec, "--target", target, "--work-dir", work], more].concat()
+}
+
+fn there_and_back(moved: &Moved, database: &str, target: &str, source: &[&str]) {
+    let rollback = ["rollback", &moved.spec, "--target", target];
+    let nothing_is_left = || {
+        let mut connection = connect(database, "postgres");
+        assert_eq!(count(&mut connection, "pg_tables WHERE schemaname IN ('public', 'tenantry')"), 0);
+    };
     expect(0, &rollback);
-    let mut connection = connect(&moved.database, "postgres");
-    assert_eq!(count(&mut connection, "pg_tables WHERE schemaname IN ('public', 'tenantry')"), 0, "nothing is left");
-    let (source, work) = (moved.tenants[0].1.to_str().unwrap(), moved.file("work"));
-    let target = ["--target", &url, "--work-dir", work.to_str().unwrap()];
+    nothing_is_left();
     // All rows are there by then, and nobody has been let in.
-    killed_at("proof: before", &[&["cutover", spec, "--source", source], &target[..]].concat());
+    killed_at("proof: before", &cutover(moved, target, source));
     // As it was left, it is neither the whole nor nothing, and says so.
-    expect(2, &[&["cutover", spec, "--source", source], &target[..]].concat());
-    expect(0, &[&["cutover", spec, "--resume"], &target[..]].concat());
-    expect(0, &["verify", spec, "--source", source, "--target", &url]);
+    expect(2, &cutover(moved, target, source));
+    // A run that died is undone like one that ended.
+    expect(0, &rollback);
+    nothing_is_left();
+    killed_at("proof: before", &cutover(moved, target, source));
+    let tenant: &[&str] = if source.len() > 2 { &source[2..] } else { &[] };
+    expect(0, &cutover(moved, target, &[&["--resume"], tenant].concat()));
+    expect(0, &[&["verify", &moved.spec, "--target", target], source].concat());
+}
+
+/// One more tenant, whose file died on the way: nobody sees any of it, and the same command begins it anew.
+fn one_more(moved: &Moved, target: &str) {
+    let (tenant, source) = &moved.tenants[1];
+    let named = ["--source", source.to_str().unwrap(), "--tenant", tenant];
+    let mut connection = connect("way_back", "postgres");
+    let before = count(&mut connection, "batches");
+    killed_at("add: before COMMIT", &cutover(moved, target, &named));
+    assert_eq!(count(&mut connection, "batches"), before);
+    expect(0, &cutover(moved, target, &named));
+    assert!(count(&mut connection, "batches") > before);
+    expect(0, &[&["verify", &moved.spec, "--target", target], &named[..]].concat());
 }

@@ -4,10 +4,14 @@ use super::super::settle::{Account, Reject};
 use super::checks::SourceCheck;
 use super::duplicates::KeyWatch;
 use super::index_rows::IndexRows;
+use super::spellings::Spelling;
 use super::suggestion::{self, Suggestion};
+use crate::diagnostic::Diagnostic;
+use crate::ident::quote_always;
 use crate::plan::Plan;
 use crate::remap::{DateEncoding, Fault, FaultKind, Misfit, shape};
-use crate::schema::{ColumnId, PgType, TableId, Value};
+use crate::schema::{ColumnId, ForeignKeyId, PgType, TableId, Value};
+use crate::sqlite::Database;
 use std::collections::BTreeMap;
 
 /// One thing that is wrong with some rows of a table.
@@ -59,6 +63,7 @@ enum Kind {
     Check(String),
     Duplicate(String),
     IndexRow(String),
+    Spelling(ForeignKeyId),
 }
 
 /// Tells faults of one kind apart: by what is the matter with a value, or by the reason.
@@ -124,6 +129,21 @@ impl<'p> Findings<'p> {
                 suggestion: Some(Suggestion::at(name, &["checks", &check.name], "omit")),
                 ..Finding::new("check-violated", table, format!("{name}: {}", check.name), reason)
             }
+        });
+    }
+
+    /// Counts a row that finds its parent in SQLite only.
+    pub fn spelling(&mut self, spelling: &Spelling, table: TableId, key: impl FnOnce() -> String) {
+        let plan = self.plan;
+        self.entry(table, Kind::Spelling(spelling.foreign_key), key, || Finding {
+            suggestion: suggestion::of_spelling(plan, spelling),
+            ..Finding::new(
+                "other-spelling",
+                table,
+                plan.reference_text(spelling.foreign_key),
+                "spells its reference in another way than the row it refers to, which PostgreSQL does not take for the same"
+                    .to_owned(),
+            )
         });
     }
 
@@ -195,11 +215,34 @@ impl<'p> Findings<'p> {
         self.found.extend(others.found);
     }
 
+    /// Looks at columns that seem to hold numbers for dates: where other rows say something else, one way of reading them is
+    /// not enough.
+    fn look_for_mixtures(&mut self, database: &Database) -> Result<(), Diagnostic> {
+        let plan = self.plan;
+        for ((table, kind), finding) in &mut self.found {
+            let Kind::Fault(FaultKind::Unfit(column), Detail::Misfit(misfit, Some(_))) = kind else { continue };
+            if !matches!(misfit, Misfit::DateNumber | Misfit::DateUnreadable) {
+                continue;
+            }
+            let (name, of) = (&plan.source.column(*column).name, &plan.source.table(*table).name);
+            let sql = format!("SELECT count({}) FROM main.{}", quote_always(name), quote_always(of));
+            if database.query_integer(&sql, &[])?.unsigned_abs() > finding.rows {
+                let mixed = suggestion::of_mixed(plan, *table, *column);
+                finding.suggestion = mixed.or(finding.suggestion.take());
+            }
+        }
+        Ok(())
+    }
+
     /// Returns what stops rows and what may, each by importance and then by number.
-    pub fn finish(self) -> (Vec<Finding>, Vec<Finding>) {
+    ///
+    /// # Errors
+    /// Those of SQLite, which is asked what else columns hold.
+    pub fn finish(mut self, database: &Database) -> Result<(Vec<Finding>, Vec<Finding>), Diagnostic> {
+        self.look_for_mixtures(database)?;
         let mut found: Vec<Finding> = self.found.into_values().collect();
         found.sort_by_key(|finding| (rank(finding.code), std::cmp::Reverse(finding.rows)));
-        found.into_iter().partition(|finding| finding.severity() == Severity::Stops)
+        Ok(found.into_iter().partition(|finding| finding.severity() == Severity::Stops))
     }
 }
 
@@ -248,6 +291,7 @@ fn rank(code: &str) -> usize {
         "no-case",
         "no-tenant",
         "orphan",
+        "other-spelling",
         "duplicate-key",
         "null-value",
         "unfit-value",

@@ -11,6 +11,7 @@ mod duplicates;
 mod findings;
 mod index_rows;
 mod sizes;
+mod spellings;
 mod suggestion;
 #[cfg(test)]
 mod tests;
@@ -159,6 +160,7 @@ struct TableAudit<'p> {
     target: TableId,
     table: SourceTable,
     checks: Vec<checks::SourceCheck>,
+    spellings: Vec<spellings::Spelling>,
     index_rows: Vec<IndexRows>,
 }
 
@@ -172,8 +174,10 @@ impl<'p> TableAudit<'p> {
     ) -> Result<Self, Diagnostic> {
         let mut table = SourceTable::new(plan, remapper, target)?;
         let checks = checks::of_table(plan, target, database, unjudged)?;
+        let spellings = spellings::of_table(plan, target);
         table.also_read(checks.iter().map(|check| check.violated.clone()));
-        Ok(Self { plan, target, index_rows: index_rows::of_table(plan, target), table, checks })
+        table.also_read(spellings.iter().map(|spelling| spelling.differs.clone()));
+        Ok(Self { plan, target, index_rows: index_rows::of_table(plan, target), table, checks, spellings })
     }
 
     /// Notes all that is wrong with the rows, and returns how many there are, and how large they will be.
@@ -189,7 +193,7 @@ impl<'p> TableAudit<'p> {
         progress: &mut dyn FnMut(&str, u64),
     ) -> Result<(u64, TableSize), Diagnostic> {
         let mut size = SizeWatch::new(self.plan, self.target);
-        let Self { plan, target, table, checks, index_rows } = self;
+        let Self { plan, target, table, checks, spellings, index_rows } = self;
         let source = table.pass.table;
         let name = &plan.rewritten.target.table(*target).name;
         let columns = target_columns(plan, *target, &table.pass.columns);
@@ -224,8 +228,12 @@ impl<'p> TableAudit<'p> {
                 });
                 findings.fault(source, fault, position, || table.key_text(key));
             }
-            for check in checks::violated(checks, table.read_beside(key)) {
+            let (of_checks, of_spellings) = table.read_beside(key).split_at_checked(checks.len()).unwrap_or_default();
+            for check in checks::violated(checks, of_checks) {
                 findings.check(check, source, || table.key_text(key));
+            }
+            for spelling in spellings::differing(spellings, of_spellings) {
+                findings.spelling(spelling, source, || table.key_text(key));
             }
             if rows.is_multiple_of(10_000) {
                 progress(name, rows);

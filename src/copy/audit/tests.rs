@@ -220,6 +220,30 @@ fn c12_another_collation_takes_more_for_the_same() {
 }
 
 #[test]
+fn c12_a_reference_is_spelled_as_its_parent_is() {
+    let found = |collation: &str, column: &str| {
+        let sqlite = format!(
+            "CREATE TABLE p (k TEXT COLLATE {collation} PRIMARY KEY, up TEXT REFERENCES p (k)); \
+             CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT REFERENCES p (k)); \
+             INSERT INTO p VALUES ('Abc', NULL), ('x', 'Abc'); INSERT INTO t (v) VALUES ('Abc'), ('aBC'), ('Abc '), (NULL);"
+        );
+        let yaml = format!(
+            "{{version: 1, source: s, tenant: {{column: tenant, type: bigint}}, \
+             tables: {{t: shared, p: {{placement: shared, columns: {{k: {column}}}}}}}}}"
+        );
+        lines(&audited(&sqlite, &yaml).1)
+    };
+    for column in ["{type: text}", "{collation: plain}"] {
+        let expected = ["orphan t.v → p × 1 (id=3)", "other-spelling t.v → p × 1 (id=2)"];
+        assert_eq!(found("NOCASE", column), expected, "{column}");
+        let expected = ["orphan t.v → p × 1 (id=2)", "other-spelling t.v → p × 1 (id=3)"];
+        assert_eq!(found("RTRIM", column), expected, "{column}");
+    }
+    assert_eq!(found("NOCASE", "{type: citext}"), ["orphan t.v → p × 1 (id=3)"]);
+    assert_eq!(found("BINARY", "{type: text}"), ["orphan t.v → p × 2 (id=2; id=3)"]);
+}
+
+#[test]
 fn c13_references_match_as_sqlite_matches_them() {
     let sqlite = "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE t (id INTEGER PRIMARY KEY, v INT REFERENCES p (id)); \
                   INSERT INTO p VALUES (1); INSERT INTO t (v) VALUES (1), ('01'), (NULL), (2);";
@@ -323,7 +347,7 @@ fn suggestions_of_an_audit_are_one_part_of_a_spec() {
     assert_eq!(
         suggestions_yaml(suggestions),
         "tables:\n  t:\n    columns:\n      amount:\n        null_if: [\"\"]\n        type: numeric\n      born:\n        \
-         null_if: [\"0000-00-00\"]\n        type: text\n      note:\n        read: text\n      paid:\n        read: epoch\n"
+         null_if: [\"0000-00-00\"]\n        read: text\n        type: text\n      note:\n        read: text\n      paid:\n        read: epoch\n"
     );
 }
 
@@ -341,7 +365,7 @@ fn the_page_explains_every_code() {
     let mut found = codes(include_str!("../../remap/fault.rs"));
     let problems = include_str!("../../remap/misfit.rs");
     found.extend(codes(&problems[..problems.find("/// Looks at a value").unwrap()]));
-    found.extend(["duplicate-key", "check-violated", "index-row-long"].map(str::to_owned));
+    found.extend(["duplicate-key", "other-spelling", "check-violated", "index-row-long"].map(str::to_owned));
     assert!(found.len() > 30, "{found:?}");
     let missing: Vec<&String> = found.iter().filter(|code| !page.contains(&format!("| `{code}` |"))).collect();
     assert!(missing.is_empty(), "{missing:?}");

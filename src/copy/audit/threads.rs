@@ -67,7 +67,7 @@ pub(super) fn audit<'p>(
         gathered.push(table.gathered);
     }
     audit.tenants = remapper.tenants().len();
-    (audit.findings, audit.warnings) = findings.finish();
+    (audit.findings, audit.warnings) = findings.finish(database)?;
     let gathered = ranks.map(|ranks| Gathered { ranks, tables: gathered });
     Ok((audit, Prepared { remapper, gathered }))
 }

@@ -44,9 +44,7 @@ pub(super) fn read(connection: &mut Connection, reading: &mut Reading<'_>) -> Re
         let options = row.integer(6)?;
         let descending = options & DESC != 0;
         // DESC alone puts NULLs first, ascending order puts them last.
-        if (options & NULLS_FIRST != 0) != descending {
-            reading.unsaid(table, name, "orders NULLs in its own way");
-        }
+        let nulls_moved = (options & NULLS_FIRST != 0) != descending;
         if !row.text(8)?.is_empty() {
             reading.unsaid(table, name, row.text(8)?);
         }
@@ -58,7 +56,7 @@ pub(super) fn read(connection: &mut Connection, reading: &mut Reading<'_>) -> Re
             Some(column) => Expr::Column(*column),
             None => Expr::Postgres(row.text(5)?.to_owned()),
         };
-        let part = IndexPart { expr, descending, collation: row.optional(7).map(str::to_owned) };
+        let part = IndexPart { expr, descending, nulls_moved, collation: row.optional(7).map(str::to_owned) };
         let same = last.filter(|&(of, id)| of == table && reading.schema.index(id).name == name);
         match same {
             Some((_, id)) => reading.schema.indexes[id.index()].parts.push(part),

@@ -70,11 +70,7 @@ impl Scratch {
     }
 
     /// Starts a server with another port and more settings, each as `name=value`.
-    pub(in crate::postgres) fn start_with(
-        durability: Durability,
-        port: u16,
-        more: &[&str],
-    ) -> Result<Self, Diagnostic> {
+    pub fn start_with(durability: Durability, port: u16, more: &[&str]) -> Result<Self, Diagnostic> {
         let binaries = binaries::find()?;
         let user = OtherUser::find()?;
         for base in bases() {

@@ -144,7 +144,10 @@ impl<'a> Translator<'a> {
                         Some(rule) => now.as_read(rule, data_type),
                         None => now.as_type(data_type),
                     };
-                    filled.ok_or_else(|| format!("the present time does not fit a column of type {data_type}"))?
+                    filled.ok_or_else(|| match rule.and_then(|rule| rule.read) {
+                        Some(read) => format!("it is another form of time than `read: {}` takes", read.name()),
+                        None => format!("the present time does not fit a column of type {data_type}"),
+                    })?
                 }
                 None => translator.fitted(translator.operand(expr)?, affinity, data_type)?,
             },

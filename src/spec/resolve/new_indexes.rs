@@ -1,7 +1,7 @@
 //! Indexes that the schema does not have: made as the spec says, never prefixed.
 
 use super::super::file_objects::{IndexBody, IndexEntry};
-use super::super::tenancy::{About, NewIndex, Origin};
+use super::super::tenancy::{About, NewIndex, Order, Origin};
 use super::key_parts::Added;
 use super::keys::list_text;
 use super::{Entries, Resolver};
@@ -42,7 +42,7 @@ impl<'a> Resolver<'a> {
         let path = ["tables", self.spec_key(table), "indexes", name];
         let place = |key| self.spans.value(&[path[0], path[1], path[2], path[3], key]);
         let (columns_place, include_place, using_place) = (place("columns"), place("include"), place("using"));
-        let (names, descending): (Vec<&str>, Vec<bool>) = index.columns.iter().map(|text| direction(text)).unzip();
+        let (names, orders): (Vec<&str>, Vec<Order>) = index.columns.iter().map(|text| order(text)).unzip();
         let parts = self.key_parts(entries, table, added, names, &columns_place);
         let include = match &index.include[..] {
             [] => Some(Vec::new()),
@@ -55,7 +55,7 @@ impl<'a> Resolver<'a> {
         let refusal = match method {
             IndexMethod::Btree => None,
             _ if index.unique => Some("only a btree index can be unique"),
-            _ if descending.contains(&true) => Some("only a btree index has an order that could descend"),
+            _ if orders.iter().any(|&order| order != Order::default()) => Some("only a btree index has an order"),
             IndexMethod::Hash if parts.as_ref().is_some_and(|parts| parts.len() > 1) => {
                 Some("a hash index has one column")
             }
@@ -76,7 +76,7 @@ impl<'a> Resolver<'a> {
         self.decide(table, About::Index(name.to_owned()), &choice, origin, &[]);
         Some(NewIndex {
             name: name.to_owned(),
-            parts: parts?.into_iter().zip(descending).collect(),
+            parts: parts?.into_iter().zip(orders).collect(),
             predicate: index.predicate.clone(),
             unique: index.unique,
             method,
@@ -86,12 +86,48 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// Parts a column from ASC or DESC behind it.
-fn direction(text: &str) -> (&str, bool) {
+/// Parts a column from what stands behind it: ASC or DESC, then NULLS FIRST or NULLS LAST.
+fn order(text: &str) -> (&str, Order) {
     let text = text.trim();
-    match text.rsplit_once(char::is_whitespace) {
-        Some((name, word)) if word.eq_ignore_ascii_case("desc") => (name.trim_end(), true),
-        Some((name, word)) if word.eq_ignore_ascii_case("asc") => (name.trim_end(), false),
-        _ => (text, false),
+    let nulls =
+        without(text, "last").map(|rest| (rest, true)).or_else(|| without(text, "first").map(|rest| (rest, false)));
+    let nulls = nulls.and_then(|(rest, last)| Some((without(rest, "nulls")?, last)));
+    let (text, nulls_last) = nulls.map_or((text, None), |(rest, last)| (rest, Some(last)));
+    let (name, descending) = match (without(text, "desc"), without(text, "asc")) {
+        (Some(name), _) => (name, true),
+        (None, Some(name)) => (name, false),
+        (None, None) => (text, false),
+    };
+    // PostgreSQL takes NULLs for larger than all else.
+    (name, Order { descending, nulls_moved: nulls_last.is_some_and(|last| last == descending) })
+}
+
+/// Takes a word away from the end, where a name is left in front of it.
+fn without<'a>(text: &'a str, word: &str) -> Option<&'a str> {
+    let (rest, last) = text.rsplit_once(char::is_whitespace)?;
+    last.eq_ignore_ascii_case(word).then(|| rest.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Order, order};
+
+    #[test]
+    fn an_order_stands_behind_the_column() {
+        let expected = |descending, nulls_moved| Order { descending, nulls_moved };
+        for (text, name, order_of) in [
+            ("a", "a", expected(false, false)),
+            ("a asc", "a", expected(false, false)),
+            ("  a  DESC ", "a", expected(true, false)),
+            ("a DESC NULLS LAST", "a", expected(true, true)),
+            ("a desc nulls first", "a", expected(true, false)),
+            ("a NULLS FIRST", "a", expected(false, true)),
+            ("a ASC  NULLS  LAST", "a", expected(false, false)),
+            ("order of last", "order of last", expected(false, false)),
+            ("desc", "desc", expected(false, false)),
+            ("nulls last", "nulls last", expected(false, false)),
+        ] {
+            assert_eq!(order(text), (name, order_of), "{text}");
+        }
     }
 }

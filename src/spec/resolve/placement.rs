@@ -165,7 +165,10 @@ impl<'a> Resolver<'a> {
                     )
                     .label(self.span(table, &["tenant"]), "the tenant is found elsewhere")
                     .label_opt(self.schema.column(column).span.clone(), "the column")
-                    .help(format!("if the column is the tenant, write `{table_name}: {{tenant: {{column: {name}}}}}`")),
+                    .help(format!(
+                        "if the column is the tenant, write `{table_name}: {{tenant: {{column: {name}}}}}`\nif it is something else, \
+                         give the tenant column another name: `tenant: {{column: NAME, …}}`"
+                    )),
                 );
             }
         }
