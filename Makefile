@@ -20,7 +20,7 @@ systems: deps ## Take all five systems from SQLite to PostgreSQL, and one of the
 test: deps ## Run all tests, against a PostgreSQL they start themselves
 	cargo test --locked
 
-faults: deps ## Kill, cut and crash runs at every place and at random moments, a hundred times and more (docs/faults.md; ROWS=600000 SEED=…)
+faults: deps ## Kill, cut and crash runs at every place and at random moments, a hundred times and more (docs/faults.md; SEED=…)
 	cargo test --locked --test killed -- --ignored --nocapture --test-threads 1
 
 bench: deps ## Measure a cutover of 5.2 million rows beside other ways, and write docs/benchmarks.md (SCALE=1 RUNS=3)

@@ -26,11 +26,17 @@ newest_postgres() {
     postgres_servers | awk -v oldest="$oldest_postgres" '$1 >= oldest && !found { print $2; found = 1 }'
 }
 
+# Prints where pgbouncer is, whose folder is not in everybody's PATH: a test shows how a pooler is recognised.
+pooler() {
+    PATH="$PATH:/usr/sbin:/usr/local/bin:/opt/homebrew/bin" command -v pgbouncer || true
+}
+
 # Prints what is missing, one word a line, in the names of apt's packages.
 missing() {
     command -v cc >/dev/null || printf '%s\n' gcc libc6-dev
     command -v sqlite3 >/dev/null || echo sqlite3
     [ -n "$(newest_postgres)" ] || echo postgresql
+    [ -n "$(pooler)" ] || echo pgbouncer
 }
 
 if [ "${1-}" = bindir ]; then
@@ -60,11 +66,11 @@ fi
 
 cat >&2 <<HELP
 missing: ${packages//$'\n'/ } (PostgreSQL has to be $oldest_postgres or newer)
-  Debian, Ubuntu  sudo apt-get install postgresql sqlite3 gcc libc6-dev
+  Debian, Ubuntu  sudo apt-get install postgresql sqlite3 pgbouncer gcc libc6-dev
                   (where that is too old: https://wiki.postgresql.org/wiki/Apt)
-  Fedora          sudo dnf install postgresql-server sqlite gcc
-  Arch            sudo pacman -S postgresql sqlite gcc
-  Alpine          sudo apk add postgresql sqlite gcc musl-dev bash
-  macOS           brew install postgresql sqlite, and xcode-select --install
+  Fedora          sudo dnf install postgresql-server sqlite pgbouncer gcc
+  Arch            sudo pacman -S postgresql sqlite pgbouncer gcc
+  Alpine          sudo apk add postgresql sqlite pgbouncer gcc musl-dev bash
+  macOS           brew install postgresql sqlite pgbouncer, and xcode-select --install
 HELP
 exit 1

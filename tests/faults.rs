@@ -4,13 +4,11 @@
 
 use rusqlite::Connection as Sqlite;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use tenantry::cli::Project;
-use tenantry::copy::Session;
 use tenantry::postgres::{Connection, Durability, Scratch, Server};
 
 const SQLITE: &str = "
@@ -236,20 +234,74 @@ fn a_run_is_not_continued_with_anything_else_than_it_was_begun_with() {
 }
 
 #[test]
-fn a_second_run_is_told_who_holds_the_lock() {
+fn a_second_run_is_told_who_holds_the_lock_also_of_a_client_that_hangs() {
     let case = Case::new(SQLITE, SPEC);
-    let project = Project::load(&case.path("spec.yaml"), true).unwrap();
-    let server = case.server();
-    let mut session = Session::open(&project.plan, &server).unwrap();
-    let process = session.connection().backend_pid().unwrap();
-    for (code, text) in [case.run(&[]), case.roll_back(&[])] {
-        assert_eq!(code, Some(2), "{text}");
-        for part in ["run-in-progress", &format!("process {process} of tenantry"), "connected since 2"] {
-            assert!(text.contains(part), "{part} in {text}");
-        }
+    let log = case.path("places");
+    let url = format!("postgresql://postgres@/{}?host={}", case.database, scratch().directory().display());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tenantry"));
+    command.current_dir(case.folder.path()).args(["cutover", "spec.yaml", "--source", "app.db", "--work-dir", "work"]);
+    command.args(["--target", &url]).stdout(Stdio::null()).stderr(Stdio::null());
+    // Slow enough to be stopped in the middle.
+    let mut hung = command.env("TENANTRY_FAILPOINT_LOG", &log).env("TENANTRY_FAILPOINT_SLEEP", "300").spawn().unwrap();
+    let started = Instant::now();
+    while !std::fs::read_to_string(&log).is_ok_and(|places| places.contains("chunk 1 of accounts: claimed")) {
+        assert!(started.elapsed() < Duration::from_secs(60), "the run does not come so far");
+        std::thread::sleep(Duration::from_millis(10));
     }
-    drop(session);
-    assert_eq!(case.run(&[]).0, Some(0));
+    let signal = |name: &str| {
+        assert!(Command::new("kill").args([name, &hung.id().to_string()]).status().unwrap().success());
+    };
+    signal("-STOP");
+    let process = case.number(
+        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+    );
+    // The folder is the run's own as well; another machine would not have it.
+    let (code, text) = case.run(&[]);
+    assert_eq!(code, Some(2), "{text}");
+    for part in
+        ["run-in-progress", &format!("process {process} of tenantry"), "connected since 2", "pg_terminate_backend"]
+    {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let (code, text) = case.roll_back(&[]);
+    assert!(code == Some(2) && text.contains("run-in-progress"), "{text}");
+    // One that goes on again has lost nothing.
+    signal("-CONT");
+    assert_eq!(hung.wait().unwrap().code(), Some(0));
+    assert_eq!(case.number("SELECT count(*) FROM items"), 2);
+    let (code, text) = case.run(&[]);
+    assert!(code == Some(0) && text.contains("finished already"), "{text}");
+}
+
+#[test]
+fn a_source_that_nobody_writes_has_the_same_bytes_afterwards_and_so_has_its_log() {
+    for journal in ["DELETE", "WAL"] {
+        let case = Case::new(&format!("PRAGMA journal_mode = {journal}; {SQLITE}"), SPEC);
+        let files = ["app.db", "app.db-wal"];
+        if journal == "WAL" {
+            // As after a crash: the log holds what the file lacks, and nobody has the database open.
+            let application = case.sqlite();
+            application.execute_batch("PRAGMA wal_autocheckpoint = 0; INSERT INTO items VALUES (3, 1)").unwrap();
+            let kept = files.map(|name| std::fs::read(case.path(name)).unwrap());
+            drop(application);
+            for (name, bytes) in files.iter().zip(&kept) {
+                std::fs::write(case.path(name), bytes).unwrap();
+            }
+        }
+        let bytes = || files.map(|name| std::fs::read(case.path(name)).ok());
+        let before = bytes();
+        assert_eq!(before[1].as_ref().is_some_and(|log| !log.is_empty()), journal == "WAL");
+        let rows = if journal == "WAL" { 3 } else { 2 };
+        for more in [&["--dry-run"][..], &[], &["--replace", "--freeze"]] {
+            let (code, text) = case.run(more);
+            assert_eq!(code, Some(0), "{text}");
+            assert!(bytes() == before, "{journal} {more:?}: the source has changed");
+        }
+        assert_eq!(case.number("SELECT count(*) FROM items"), rows);
+        let (code, text) = case.tenantry(&["verify", "spec.yaml", "--source", "app.db"]);
+        assert!(code == Some(0) && bytes() == before, "{journal}: {text}");
+    }
 }
 
 #[test]

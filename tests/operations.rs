@@ -7,7 +7,10 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::time::Duration;
 use tempfile::TempDir;
+use tenantry::postgres::{Durability, Scratch, Server};
 
 const SQLITE: &str = "
     CREATE TABLE accounts (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
@@ -15,7 +18,7 @@ const SQLITE: &str = "
     CREATE INDEX items_by_label ON items (label);
     INSERT INTO accounts VALUES (1, 'one'), (2, 'two');
     INSERT INTO items WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 20000)
-        SELECT n, 1 + n % 2, printf('item %.*c', n % 90, 'x') FROM s;";
+        SELECT n, 1 + n % 2, printf('item %d %.*c', n * 7 % 20011, n % 90, 'x') FROM s;";
 
 const SPEC: &str = "version: 1\nsource: app.db\ntenant: {column: account_id, root: accounts}\n\
                     tables:\n  items: {tenant: {column: account_id}}\n";
@@ -110,4 +113,115 @@ fn errors_findings_and_warnings_are_events_and_plain_lines_stay_plain() {
         (Some(1), &"error".into(), Some(1))
     );
     assert!(!String::from_utf8_lossy(&output.stderr).contains("SECRET"), "values are no part of events");
+}
+
+/// One server for all tests of this file.
+fn scratch() -> &'static Scratch {
+    static SCRATCH: OnceLock<Scratch> = OnceLock::new();
+    SCRATCH.get_or_init(|| Scratch::start(Durability::Off).unwrap())
+}
+
+/// Makes an empty database, and returns the server with it and its URL.
+fn database(name: &str) -> (Server, String) {
+    let mut connection = scratch().server().connect("public", Duration::from_secs(10)).unwrap();
+    connection.execute(&format!("CREATE DATABASE {name}"), "create a database").unwrap();
+    let url = format!("postgresql://postgres@/{name}?host={}", scratch().directory().display());
+    (scratch().server().with_database(name), url)
+}
+
+#[test]
+fn a_dry_run_estimates_time_and_room() {
+    let folder = case();
+    let sqlite = Sqlite::open(folder.path().join("app.db")).unwrap();
+    // Numbers, moments, NULLs and long texts, with keys of several columns.
+    let sql = "CREATE TABLE payments (item_id INTEGER NOT NULL REFERENCES items (id), line INTEGER NOT NULL, paid_at DATETIME,
+                   amount DECIMAL(12,2), note TEXT, PRIMARY KEY (item_id, line));
+               CREATE INDEX payments_by_time ON payments (paid_at);
+               INSERT INTO payments SELECT i.id, n.value, datetime(i.id * 4000 + n.value, 'unixepoch'), i.id * 1.25,
+                   CASE WHEN i.id % 3 = 0 THEN hex(randomblob(80)) END
+               FROM items i, (SELECT 1 AS value UNION ALL SELECT 2) n;";
+    sqlite.execute_batch(sql).unwrap();
+    std::fs::write(folder.path().join("spec.yaml"), format!("{SPEC}  payments: {{tenant: {{via: item_id}}}}\n"))
+        .unwrap();
+    let (server, url) = database("estimate");
+    let run = ["cutover", "spec.yaml", "--source", "app.db", "--work-dir", "work", "--target", &url];
+    let output = tenantry(folder.path(), &[&run[..], &["--dry-run", "--format", "json"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let dry_run = &serde_json::from_slice::<Value>(&output.stdout).unwrap()["dry_run"];
+    let estimated = |part: &str| dry_run["server_bytes"][part].as_f64().unwrap();
+    let seconds = |end: &str| dry_run["seconds"][end].as_f64().unwrap();
+    assert!(seconds("least") > 0.0 && seconds("least") < seconds("most"), "{dry_run}");
+    assert!(dry_run["local_bytes"].as_u64().unwrap() > std::fs::metadata(folder.path().join("app.db")).unwrap().len());
+
+    assert_eq!(tenantry(folder.path(), &run).status.code(), Some(0));
+    let measure = |function: &str| {
+        let sql = format!(
+            "SELECT sum({function}(oid))::bigint FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+        );
+        let mut connection = server.connect("public", Duration::from_secs(10)).unwrap();
+        connection.query_one(&sql, &[], "measure").unwrap().integer(0).unwrap() as f64
+    };
+    for (part, function) in [("heap", "pg_relation_size"), ("indexes", "pg_indexes_size")] {
+        let ratio = estimated(part) / measure(function);
+        assert!((0.8..1.4).contains(&ratio), "{part}: {ratio} in {dry_run}");
+        println!("{part}: estimated {ratio:.2} of what it takes");
+    }
+    let output = tenantry(
+        folder.path(),
+        &[&run[..7], &["postgresql://postgres@127.0.0.1:1/x", "--runbook", "none.md"]].concat(),
+    );
+    assert!(String::from_utf8_lossy(&output.stderr).contains("runbook-unreadable"), "{output:?}");
+}
+
+#[test]
+fn a_rehearsal_writes_a_runbook_and_its_commands_work() {
+    let folder = case();
+    std::fs::write(folder.path().join("out.sql"), "").unwrap();
+    let spec = SPEC.replace("source: app.db\n", "source: app.db\noutput: out.sql\n");
+    std::fs::write(folder.path().join("spec.yaml"), spec).unwrap();
+    tenantry(folder.path(), &["emit", "spec.yaml", "--write"]);
+    let rehearse = ["cutover", "spec.yaml", "--source", "app.db", "--target", "scratch"];
+    let output = tenantry(folder.path(), &rehearse);
+    assert!(output.status.success() && !folder.path().join("tenantry-spec").exists(), "nobody asked for a runbook");
+    let output = tenantry(folder.path(), &[&rehearse[..], &["--runbook", "run book.md"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+
+    let runbook = std::fs::read_to_string(folder.path().join("run book.md")).unwrap();
+    let figures: Value = serde_json::from_slice(&std::fs::read(folder.path().join("run book.json")).unwrap()).unwrap();
+    assert_eq!((figures["schema_version"].as_u64(), figures["rows"].as_u64()), (Some(1), Some(20_002)));
+    assert!(figures["target_bytes"].as_u64().unwrap() > 1_000_000 && figures["total_seconds"].as_f64().unwrap() > 0.0);
+    for phase in ["snapshot", "audit", "schema", "copy", "constraints", "verify", "isolation", "finish"] {
+        assert!(runbook.contains(&format!("\n| {phase} | ")), "{phase} in {runbook}");
+        assert!(figures["phases"].as_array().unwrap().iter().any(|time| time["phase"] == phase), "{phase}");
+    }
+
+    // Its commands, in the order in which they are to be run; those of an emergency at the end.
+    let (_, url) = database("runbook");
+    let commands =
+        runbook.lines().filter(|line| line.starts_with("tenantry ")).map(|line| line.split("  #").next().unwrap());
+    let (last, mut commands): (Vec<&str>, Vec<&str>) =
+        commands.partition(|line| line.contains("--resume") || line.contains(" rollback "));
+    assert_eq!((last.len(), commands.len()), (2, 7), "{runbook}");
+    commands.extend(last);
+    let programs = Path::new(env!("CARGO_BIN_EXE_tenantry")).parent().unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let mut said = Vec::new();
+    for command in &commands {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).current_dir(folder.path()).env("PATH", &path).env("DATABASE_URL", &url);
+        let output = shell.output().unwrap();
+        let code = output.status.code();
+        // A doctor may have something to remark about a server for tests.
+        assert!(code == Some(0) || command.contains(" doctor ") && code == Some(1), "{command}: {output:?}");
+        said.push(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    assert!(commands[3].ends_with("--dry-run") && said[3].contains("in the rehearsal of 2"), "{}", said[3]);
+    let times: Vec<&str> = said[4].lines().skip_while(|line| !line.contains("rehearsal of 2")).collect();
+    for row in ["snapshot ", "copy ", "in all "] {
+        assert!(
+            times.iter().any(|line| line.starts_with(row) && line.matches(" s").count() == 2),
+            "{row} in {times:#?}"
+        );
+    }
+    assert!(said[7].contains("finished already") && said[8].contains("undone"), "{said:#?}");
 }

@@ -15,10 +15,10 @@ use crate::copy::{
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Sources};
 use crate::plan::Plan;
-use crate::postgres::{RunRecord, Server};
+use crate::postgres::{RunRecord, Server, tables_bytes};
 use crate::report::{
-    SignOff, Surroundings, Values, added_before_json, added_before_text, added_json, added_text, audit_text,
-    cutover_json, cutover_text, dry_run_text, finished_json, finished_text, rejects_text,
+    DryRun, Figures, SignOff, Surroundings, Values, added_before_json, added_before_text, added_json, added_text,
+    audit_text, cutover_json, cutover_text, finished_json, finished_text, rejects_text, times_text,
 };
 use crate::spec::Role;
 use crate::sqlite::Snapshot;
@@ -48,7 +48,7 @@ pub(super) struct Arguments {
     pub source: Option<PathBuf>,
     /// The tenant of the tables that are `per_run`, as the source spells its id
     #[arg(long, value_name = "ID")]
-    tenant: Option<String>,
+    pub tenant: Option<String>,
     /// Where to: a postgresql:// URL, env:NAME for one in a variable, or scratch
     #[arg(long, value_name = "URL|env:NAME|scratch")]
     pub target: String,
@@ -57,7 +57,7 @@ pub(super) struct Arguments {
     dry_run: bool,
     /// Creates the roles of the spec that are missing, and gives them the database; a scratch server has them always
     #[arg(long, long_help = BOOTSTRAP, conflicts_with = "dry_run")]
-    bootstrap: bool,
+    pub bootstrap: bool,
     /// Leaves the scratch server running and prints how to connect
     #[arg(long)]
     keep: bool,
@@ -74,8 +74,8 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value_t)]
     schema: Schema,
     /// How many connections work side by side
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
-    jobs: u16,
+    #[arg(long, value_name = "N", default_value_t = JOBS, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: u16,
     /// Where the snapshot is kept, to continue from and as the backup [default: ./tenantry-SPEC]
     #[arg(long, value_name = "DIR")]
     pub work_dir: Option<PathBuf>,
@@ -85,6 +85,10 @@ pub(super) struct Arguments {
     /// Keeps others from writing to the source from before the snapshot to the end of the run
     #[arg(long, requires = "source")]
     pub freeze: bool,
+    /// A rehearsal (--target scratch) writes the runbook of the real run there, and its figures as JSON beside it; any other
+    /// run compares its times with them [default: runbook.md in the run's folder]
+    #[arg(long, value_name = "FILE.md")]
+    pub runbook: Option<PathBuf>,
     #[command(flatten)]
     files: Files,
     #[command(flatten)]
@@ -94,8 +98,11 @@ pub(super) struct Arguments {
     format: Format,
     /// Lets the spec name paths outside its repository
     #[arg(long)]
-    allow_outside: bool,
+    pub allow_outside: bool,
 }
+
+/// How many connections work side by side, unless another number is asked for.
+pub(super) const JOBS: u16 = 2;
 
 const BOOTSTRAP: &str = "\
 Creates the roles of the spec that are missing, and gives them the database and its schema, before the run; a scratch
@@ -146,6 +153,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
     }
     let mut progress = Progress::new(output);
     let done = steps(arguments, &mut project, &mut progress);
+    let before = progress.before();
     progress.end();
     match done {
         Err(Stop::Failed(errors)) => output.errors(&errors, &project.sources, arguments.format),
@@ -170,8 +178,13 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
                 Err(error) => output.error(error, &project.sources, arguments.format),
             }
         }
-        Ok(Done::DryRun { audit, target }) => {
-            output.result(&dry_run_text(&project.plan, &audit, &target));
+        Ok(Done::DryRun { audit, target, source_bytes, rehearsal }) => {
+            let (plan, audit) = (&project.plan, &audit);
+            let dry_run = DryRun { plan, audit, target, before, source_bytes, rehearsal };
+            match arguments.format {
+                Format::Text => output.result(&dry_run.text()),
+                Format::Json => output.json(&dry_run.json()),
+            }
             CLEAN
         }
         Ok(Done::Finished(record)) => {
@@ -195,14 +208,26 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
             }
             if added.verification.is_proven() { CLEAN } else { FAILED }
         }
-        Ok(Done::Run { run, around, kept, audit, source_hash, target }) => {
+        Ok(Done::Run { run, around, kept, audit, source_hash, target, figures, rehearsal }) => {
             super::warnings::of_run(output, &run, &around);
             match arguments.format {
                 Format::Text => output.result(&cutover_text(&run, &around)),
-                Format::Json => output.json(&cutover_json(&project.plan, &run, &around)),
+                Format::Json => {
+                    output.json(&cutover_json(&project.plan, &run, &around, figures.as_deref(), rehearsal.as_ref()))
+                }
+            }
+            if let (Some(figures), Some(rehearsal), Format::Text) = (&figures, &rehearsal, arguments.format) {
+                output.result(&times_text(figures, rehearsal));
             }
             if let (Some((connect, stop)), Format::Text) = (kept, arguments.format) {
                 output.result(&format!("connect: {connect}\nstop: {stop}\n"));
+            }
+            let is_rehearsal = arguments.target.trim() == "scratch" && run.verification.is_proven();
+            if let (true, Some(path), Some(figures)) = (is_rehearsal, super::rehearsal::to_write(arguments), &figures) {
+                if let Err(error) = super::rehearsal::write(&path, arguments, figures) {
+                    return output.error(error, &project.sources, arguments.format);
+                }
+                output.note(&format!("wrote {}", super::project::shown(&path)));
             }
             let mut report = sign_off(arguments, &project);
             report.hashes.push(("source", source_hash));
@@ -237,6 +262,8 @@ enum Done {
     DryRun {
         audit: Audit,
         target: String,
+        source_bytes: u64,
+        rehearsal: Option<Figures>,
     },
     Finished(RunRecord),
     Added(Box<Added>),
@@ -252,6 +279,10 @@ enum Done {
         audit: Option<Audit>,
         source_hash: String,
         target: String,
+        /// What was measured; `None` where an interrupted run was continued.
+        figures: Option<Box<Figures>>,
+        /// The rehearsal of it, where there was one.
+        rehearsal: Option<Figures>,
     },
 }
 
@@ -279,6 +310,7 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
     if arguments.keep && !is_scratch {
         return Err(Diagnostic::error("keep-needs-scratch", "--keep is for --target scratch").into());
     }
+    let rehearsal = if is_scratch { None } else { super::rehearsal::read(arguments)? };
     progress.phase("target");
     let target = Opened::open(&arguments.target)?;
     let spec_hash = project.run_hash();
@@ -311,6 +343,8 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
                 audit: None,
                 source_hash,
                 target,
+                figures: None,
+                rehearsal: None,
             });
         }
         Some(record) if arguments.replace => replaced = Some(record),
@@ -360,7 +394,8 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
     };
     if arguments.dry_run {
         session.preflight(&snapshot, tables)?;
-        return Ok(Done::DryRun { audit: audited, target: target.describe() });
+        let (target, source_bytes) = (target.describe(), snapshot.bytes);
+        return Ok(Done::DryRun { audit: audited, target, source_bytes, rehearsal });
     }
     let replaced: Option<RolledBack> = match replaced {
         Some(_) => Some(session.roll_back(arguments.discard_new_rows)?),
@@ -376,6 +411,11 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
         .map_err(Stop::Interrupted)?;
     let mut around = source.around(&snapshot, audited.tenants, false, replaced);
     around.accounts = settled.accounts;
+    let mut figures = Figures::new(&audited, &run, &progress.before(), progress.elapsed());
+    figures.bind(&session.binding(&spec_hash, &snapshot), (snapshot.bytes, sign_off::now(), arguments.jobs));
+    let names: Vec<&str> = plan.rewritten.target.tables.iter().map(|table| table.name.as_str()).collect();
+    // The run has ended: what cannot be measured now does not undo it.
+    figures.target_bytes = tables_bytes(session.connection(), &plan.tenancy.target_schema, &names).unwrap_or(0);
     drop(session);
     let described = target.describe();
     let kept = if arguments.keep && run.verification.is_proven() { target.keep()? } else { None };
@@ -387,6 +427,8 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
         audit: Some(audited),
         source_hash,
         target: described,
+        figures: Some(Box::new(figures)),
+        rehearsal,
     })
 }
 
@@ -429,7 +471,8 @@ fn add_tenant(
         return Err(Stop::Refused(Box::new(audited)));
     }
     if arguments.dry_run {
-        return Ok(Done::DryRun { audit: audited, target: server.describe() });
+        let (target, source_bytes) = (server.describe(), snapshot.bytes);
+        return Ok(Done::DryRun { audit: audited, target, source_bytes, rehearsal: None });
     }
     source.keep(&mut snapshot)?;
     let (spec_hash, tables) = (String::new(), Tables::Created);

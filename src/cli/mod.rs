@@ -20,6 +20,7 @@ mod plan;
 mod private_file;
 mod progress;
 mod project;
+mod rehearsal;
 mod rollback;
 mod run_source;
 mod schema;

@@ -26,6 +26,8 @@ pub(super) struct Progress {
     bars: Option<Bars>,
     output: Output,
     said: Instant,
+    /// When each phase began.
+    begun: Vec<(&'static str, Instant)>,
     /// The phase that rows are told of: keys of one table are made while rows of another are copied.
     counted: &'static str,
     pace: Pace,
@@ -42,6 +44,7 @@ impl Progress {
             bars: (output.interactive && output.log == LogFormat::Text).then(Bars::new),
             output: *output,
             said: now,
+            begun: vec![("start", now)],
             counted: "",
             pace: Pace::new(now),
             expected: Expected::default(),
@@ -87,6 +90,7 @@ impl Progress {
 
     /// Says that a phase begins.
     pub fn phase(&mut self, phase: &'static str) {
+        self.begun.push((phase, Instant::now()));
         // Rows of the copy are still under way while keys are made.
         if !matches!(phase, "constraints" | "sequences") {
             self.counted = phase;
@@ -136,6 +140,27 @@ impl Progress {
         if is_due {
             self.said = now;
         }
+    }
+
+    /// Returns how long the phases took that follow each other, up to the first step in the target or to now.
+    pub fn before(&self) -> Vec<(&'static str, Duration)> {
+        let mut times: Vec<(&'static str, Duration)> = Vec::new();
+        for (position, &(phase, begun)) in self.begun.iter().enumerate().skip(1) {
+            if phase == "schema" {
+                break;
+            }
+            let end = self.begun.get(position + 1).map_or_else(Instant::now, |&(_, next)| next);
+            match times.iter_mut().find(|(name, _)| *name == phase) {
+                Some((_, took)) => *took += end - begun,
+                None => times.push((phase, end - begun)),
+            }
+        }
+        times
+    }
+
+    /// Returns the time since the beginning.
+    pub fn elapsed(&self) -> Duration {
+        self.begun.first().map_or(Duration::ZERO, |(_, begun)| begun.elapsed())
     }
 
     /// Says something that happened.

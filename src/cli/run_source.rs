@@ -24,7 +24,7 @@ impl RunSource {
         let work = match (&arguments.work_dir, is_scratch) {
             (Some(path), _) => Some(WorkDir::open(path)?),
             (None, true) => None,
-            (None, false) => Some(WorkDir::open(&default_folder(arguments))?),
+            (None, false) => Some(WorkDir::open(&folder(arguments))?),
         };
         Self::with(arguments, work)
     }
@@ -107,7 +107,7 @@ impl RunSource {
 pub(super) fn kept_snapshot(arguments: &Arguments, record: &RunRecord) -> Result<(RunSource, Snapshot), Diagnostic> {
     let hash = record.binding.snapshot.as_str();
     let recorded = record.snapshot_path.as_deref().and_then(|path| Path::new(path).parent());
-    let named = arguments.work_dir.clone().unwrap_or_else(|| default_folder(arguments));
+    let named = folder(arguments);
     let mut looked = Vec::new();
     for folder in [Some(named.as_path()), recorded].into_iter().flatten() {
         if looked.contains(&folder) || !folder.is_dir() {
@@ -140,8 +140,11 @@ pub(super) fn kept_snapshot(arguments: &Arguments, record: &RunRecord) -> Result
     Ok((source, snapshot))
 }
 
-/// Names the folder of a run that is told none, after its spec.
-fn default_folder(arguments: &Arguments) -> PathBuf {
+/// Names the folder of a run; of one that is told none, after its spec.
+pub(super) fn folder(arguments: &Arguments) -> PathBuf {
+    if let Some(folder) = &arguments.work_dir {
+        return folder.clone();
+    }
     let stem = arguments.spec.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     PathBuf::from(format!("tenantry-{stem}"))
 }

@@ -30,7 +30,7 @@ mod trace;
 mod worker;
 
 pub use add::{Added, Known, add, known};
-pub use audit::{Audit, Finding, Severity, Suggestion, audit, audit_snapshot, suggestions_yaml};
+pub use audit::{Audit, Finding, Severity, Suggestion, TableSize, audit, audit_snapshot, suggestions_yaml};
 pub use bootstrap::bootstrap;
 pub use execute::Event;
 pub use prepared::Prepared;

@@ -20,13 +20,13 @@ pub(super) fn room(connection: &mut Connection, bytes: u64) -> Result<Finding, D
     let rows = connection.query(sql, &[], "ask for the server's folder")?;
     let free = rows.first().and_then(|row| row.optional(0)).and_then(|folder| free(Path::new(folder)));
     let wanted = bytes.saturating_mul(GROWTH);
-    let estimate = format!("the copy may take {}, {GROWTH} times the source", size(wanted));
+    let estimate = format!("the copy may take {}, {GROWTH} times the source", bytes_text(wanted));
     Ok(match free {
         Some(free) if free < wanted => {
-            Finding::new("room", Status::Warning, format!("{estimate}; {} are free", size(free)))
+            Finding::new("room", Status::Warning, format!("{estimate}; {} are free", bytes_text(free)))
                 .help("make room first: a run that meets a full disk is rolled back")
         }
-        Some(free) => Finding::new("room", Status::Ok, format!("{estimate}; {} are free", size(free))),
+        Some(free) => Finding::new("room", Status::Ok, format!("{estimate}; {} are free", bytes_text(free))),
         None => Finding::new("room", Status::Ok, format!("{estimate}; compare it with what is free on the server")),
     })
 }
@@ -36,13 +36,18 @@ pub(super) fn snapshot_room(folder: &Path, bytes: u64) -> Finding {
     let shown = folder.display();
     match free(folder) {
         Some(free) if free < bytes => {
-            let detail =
-                format!("{shown} has {} free, and the snapshot of the source takes {}", size(free), size(bytes));
+            let detail = format!(
+                "{shown} has {} free, and the snapshot of the source takes {}",
+                bytes_text(free),
+                bytes_text(bytes)
+            );
             Finding::new("snapshot", Status::Failed, detail).help("make room there, or name another folder in TMPDIR")
         }
-        Some(free) => {
-            Finding::new("snapshot", Status::Ok, format!("{shown} has {} free for a copy of the source", size(free)))
-        }
+        Some(free) => Finding::new(
+            "snapshot",
+            Status::Ok,
+            format!("{shown} has {} free for a copy of the source", bytes_text(free)),
+        ),
         None => Finding::new("snapshot", Status::Warning, format!("{shown} does not tell how much is free")),
     }
 }
@@ -85,13 +90,13 @@ pub(super) fn limits(connection: &mut Connection, source_bytes: Option<u64>) -> 
     let mut helps = Vec::new();
     // Indexes are sorted in files that hold their keys: a good deal less than the rows, and no more than all of them.
     if let Some(limit) = number(0).filter(|&limit| source_bytes.is_none_or(|bytes| limit < bytes)) {
-        found.push(format!("temp_file_limit of {} ends the building of large indexes", size(limit)));
+        found.push(format!("temp_file_limit of {} ends the building of large indexes", bytes_text(limit)));
         helps.push(reset(connection, "temp_file_limit")?);
     }
     if let (Some(limit), Some(bytes)) = (number(1), source_bytes)
         && bytes > limit
     {
-        found.push(format!("max_wal_size of {} makes checkpoints during the copy", size(limit)));
+        found.push(format!("max_wal_size of {} makes checkpoints during the copy", bytes_text(limit)));
         let wanted = bytes.div_ceil(1 << 30);
         helps.push(format!("ALTER SYSTEM SET max_wal_size = '{wanted}GB', then SELECT pg_reload_conf()"));
     }
@@ -105,8 +110,22 @@ pub(super) fn limits(connection: &mut Connection, source_bytes: Option<u64>) -> 
     })
 }
 
+/// Measures some tables of a schema, with their keys and indexes.
+///
+/// # Errors
+/// Those of the server.
+pub fn tables_bytes(connection: &mut Connection, schema: &str, tables: &[&str]) -> Result<u64, Diagnostic> {
+    let names = serde_json::Value::from(tables.to_vec()).to_string();
+    let sql = "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint
+               FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+               WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')
+                 AND c.relname IN (SELECT jsonb_array_elements_text($2::jsonb))";
+    let bytes = connection.query_one(sql, &[Some(schema), Some(&names)], "measure the tables")?.integer(0)?;
+    Ok(bytes.unsigned_abs())
+}
+
 /// Writes a number of bytes for people.
-fn size(bytes: u64) -> String {
+pub fn bytes_text(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["bytes", "kB", "MB", "GB", "TB"];
     let mut value = bytes as f64;
     let mut unit = 0;

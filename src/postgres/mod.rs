@@ -48,6 +48,7 @@ pub use journal::{
     made_objects, newer_rows, objects_before, record_objects, record_rejects, record_run, recorded_rejects, run_tables,
     schema_is_empty,
 };
+pub use limits::{bytes_text, tables_bytes};
 pub use roles::{NewRole, RoleFacts, create_role, current_role, role_facts};
 pub use row::Row;
 pub use scratch::{Durability, Kept, Scratch};

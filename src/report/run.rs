@@ -2,33 +2,15 @@
 
 use super::audit::accounts_json;
 use super::json::SCHEMA_VERSION;
+use super::rehearsal::Figures;
 use super::verification::{verification_json, verification_text};
-use crate::copy::{Account, Audit, Cutover, RolledBack};
+use crate::copy::{Account, Cutover, RolledBack};
 use crate::ident::visible;
 use crate::plan::Plan;
 use crate::postgres::RunRecord;
-use crate::schema::TableId;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
-
-fn name(plan: &Plan, table: TableId) -> String {
-    visible(&plan.source.table(table).name).into_owned()
-}
-
-/// Writes what a cutover would do.
-pub fn dry_run_text(plan: &Plan, audit: &Audit, target: &str) -> String {
-    let mut text = format!("dry run: nothing was written to {}\n\n", visible(target));
-    for &(table, rows) in &audit.tables {
-        text.push_str(&format!("  {:<40} {rows:>12} rows\n", name(plan, table)));
-    }
-    text.push_str(&format!(
-        "\n{} statements, {} tenants, nothing is wrong with the rows\n",
-        plan.statements.len(),
-        audit.tenants
-    ));
-    text
-}
 
 /// What a report says of a cutover beside the proof.
 #[derive(Debug, Clone)]
@@ -105,8 +87,14 @@ pub fn cutover_text(run: &Cutover, around: &Surroundings) -> String {
     text
 }
 
-/// Writes a cutover as JSON.
-pub fn cutover_json(plan: &Plan, run: &Cutover, around: &Surroundings) -> Value {
+/// Writes a cutover as JSON, with what was measured, and what its rehearsal had measured.
+pub fn cutover_json(
+    plan: &Plan,
+    run: &Cutover,
+    around: &Surroundings,
+    figures: Option<&Figures>,
+    rehearsal: Option<&Figures>,
+) -> Value {
     let mut value = verification_json(&run.verification);
     value["accounts"] = json!(accounts_json(plan, &around.accounts));
     let phases: serde_json::Map<String, Value> =
@@ -130,6 +118,8 @@ pub fn cutover_json(plan: &Plan, run: &Cutover, around: &Surroundings) -> Value 
         "moved_on": moved_on,
         "moved_on_unknown": reason,
     });
+    value["figures"] = json!(figures);
+    value["rehearsal"] = json!(rehearsal);
     value["snapshot"] = json!(around.snapshot.as_ref().map(|path| path.to_string_lossy()));
     value
 }

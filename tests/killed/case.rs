@@ -4,6 +4,7 @@ use crate::server::Target;
 use rusqlite::Connection as Sqlite;
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
@@ -93,10 +94,28 @@ impl Case {
 
     /// Runs a cutover, slowly where the case is slow, while something else happens.
     pub fn run_and(&self, url: &str, meanwhile: impl FnOnce()) -> Outcome {
-        let mut command = self.cutover(url, &[]);
-        let child = command.env("TENANTRY_FAILPOINT_SLEEP", self.sleep.to_string()).spawn().unwrap();
+        let child = self.slowly(url, &[]).spawn().unwrap();
         meanwhile();
         outcome(child)
+    }
+
+    /// Prepares a cutover that is slow where the case is.
+    pub fn slowly(&self, url: &str, more: &[&str]) -> Command {
+        let mut command = self.cutover(url, more);
+        command.env("TENANTRY_FAILPOINT_SLEEP", self.sleep.to_string());
+        command
+    }
+
+    /// Names a file of the case's folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Verifies a target against a database, and returns the exit code.
+    pub fn verify(&self, target: &Target, database: &Path) -> Option<i32> {
+        let mut command = self.command(&["verify", "spec.yaml"], &target.url);
+        command.arg("--source").arg(database);
+        outcome(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()).code
     }
 
     fn cutover(&self, url: &str, more: &[&str]) -> Command {

@@ -9,6 +9,7 @@
 mod case;
 mod proxy;
 mod server;
+mod writing;
 
 use case::{Case, Outcome};
 use proxy::Proxy;

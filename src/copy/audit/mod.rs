@@ -10,6 +10,7 @@ mod checks;
 mod duplicates;
 mod findings;
 mod index_rows;
+mod sizes;
 mod spellings;
 mod suggestion;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod tests;
 mod threads;
 
 pub use findings::{Finding, Severity};
+pub use sizes::TableSize;
 pub use suggestion::{Suggestion, suggestions_yaml};
 
 use super::clusters::Clusters;
@@ -32,6 +34,7 @@ use crate::sqlite::{Database, Snapshot};
 use duplicates::KeyWatch;
 use findings::Findings;
 use index_rows::IndexRows;
+use sizes::SizeWatch;
 
 /// The outcome of an audit.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +53,8 @@ pub struct Audit {
     pub accounts: Vec<Account>,
     /// The first of the rows that the spec rejects.
     pub rejects: Vec<Reject>,
+    /// How large each target table will be.
+    pub sizes: Vec<TableSize>,
 }
 
 /// Puts the tenants in the order of the target's keys.
@@ -181,7 +186,8 @@ impl<'p> TableAudit<'p> {
         Ok(Self { plan, target, index_rows: index_rows::of_table(plan, target), table, checks, spellings })
     }
 
-    /// Notes all that is wrong with the rows, and returns how many there are. Puts them into `gathered` by the ranks of their
+    /// Notes all that is wrong with the rows, and returns how many there are, and how large they will be.
+    /// Puts them into `gathered` by the ranks of their
     /// tenants, where that is wanted, until one has a fault.
     fn first_pass(
         &mut self,
@@ -191,7 +197,8 @@ impl<'p> TableAudit<'p> {
         (gathered, ranks): (&mut Option<Clusters>, &Ranks),
         database: &Database,
         progress: &mut dyn FnMut(&str, u64),
-    ) -> Result<u64, Diagnostic> {
+    ) -> Result<(u64, TableSize), Diagnostic> {
+        let mut size = SizeWatch::new(self.plan, self.target);
         let Self { plan, target, table, checks, spellings, index_rows } = self;
         let source = table.pass.table;
         let name = &plan.rewritten.target.table(*target).name;
@@ -204,6 +211,9 @@ impl<'p> TableAudit<'p> {
             let out = gathered.as_mut().map_or(&mut row, Clusters::buffer);
             let start = out.len();
             let copies = remapper.row(&table.pass, values, out, &mut faults);
+            if faults.is_empty() {
+                size.see(out, start, copies);
+            }
             if faults.is_empty() && looks_at_rows {
                 each_copy(out, start, copies, &mut fields, &mut |row| {
                     watches.iter_mut().for_each(|watch| watch.see(row));
@@ -237,7 +247,7 @@ impl<'p> TableAudit<'p> {
             Ok(())
         })?;
         progress(name, rows);
-        Ok(rows)
+        Ok((rows, size.finish(plan, *target)))
     }
 
     /// Calls `f` with each row that goes through by itself, and its key.

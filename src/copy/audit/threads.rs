@@ -4,7 +4,7 @@
 
 use super::duplicates::{self, KeyWatch};
 use super::findings::Findings;
-use super::{Audit, OrderTenants, TableAudit};
+use super::{Audit, OrderTenants, TableAudit, TableSize};
 use crate::copy::clusters::{Clusters, SpillFile};
 use crate::copy::prepared::{Gathered, Prepared};
 use crate::copy::ranks::Ranks;
@@ -62,6 +62,7 @@ pub(super) fn audit<'p>(
     let mut gathered: Vec<Option<Clusters>> = Vec::with_capacity(read.len());
     for table in read {
         audit.tables.push((plan.rewritten.source_tables[table.target.index()], table.rows));
+        audit.sizes.push(table.size);
         findings.append(table.findings);
         gathered.push(table.gathered);
     }
@@ -83,6 +84,7 @@ struct Waiting<'p> {
 struct Read<'p> {
     target: TableId,
     rows: u64,
+    size: TableSize,
     findings: Findings<'p>,
     gathered: Option<Clusters>,
 }
@@ -134,7 +136,7 @@ impl<'p> Readers<'_, 'p> {
         let mut gathered = self.ranks.map(|_| Clusters::new(spill_file.clone()));
         let no_ranks = Ranks::default();
         let put = (&mut gathered, self.ranks.unwrap_or(&no_ranks));
-        let rows = table.first_pass(remapper, &mut watches, &mut findings, put, database, progress)?;
+        let (rows, size) = table.first_pass(remapper, &mut watches, &mut findings, put, database, progress)?;
         if let Some(gathered) = &mut gathered {
             gathered.put_aside()?;
         }
@@ -151,6 +153,6 @@ impl<'p> Readers<'_, 'p> {
                 })?;
             }
         }
-        Ok(Read { target: table.target, rows, findings, gathered })
+        Ok(Read { target: table.target, rows, size, findings, gathered })
     }
 }
