@@ -3,6 +3,7 @@ SYSTEM ?= bai
 SCALE ?= 1
 RUNS ?= 3
 MINUTES ?= 10
+FILES ?= 1000
 SPECS := $(wildcard specs/*.yaml)
 
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' $(MAKEFILE_LIST))
@@ -22,6 +23,9 @@ test: deps ## Run all tests, against a PostgreSQL they start themselves
 
 faults: deps ## Kill, cut and crash runs at every place and at random moments, a hundred times and more (docs/faults.md; SEED=…)
 	cargo test --locked --test killed -- --ignored --nocapture --test-threads 1
+
+fan-in: deps ## Move a thousand small files in one run, killed in the middle and resumed (FILES=1000)
+	FILES=$(FILES) cargo test --locked --release --test fan_in -- --ignored --nocapture
 
 bench: deps ## Measure a cutover of 5.2 million rows beside other ways, and write docs/benchmarks.md (SCALE=1 RUNS=3)
 	PATH="$$PATH:$$(tests/deps.sh bindir)" SCALE=$(SCALE) RUNS=$(RUNS) cargo bench --locked --bench cutover

@@ -6,7 +6,8 @@ use super::output::Output;
 use super::progress::Progress;
 use super::project::Project;
 use super::sign_off::{self, Files};
-use crate::copy::{Audit, audit_snapshot, suggestions_yaml};
+use super::tenant_files::{Chosen, TenantNames, choose, gather};
+use crate::copy::{Audit, audit_files, audit_snapshot, hash_of_files, suggestions_yaml};
 use crate::diagnostic::{Diagnostic, Diagnostics, Sources};
 use crate::plan::Plan;
 use crate::report::{SignOff, Values, audit_json, audit_text_with};
@@ -21,16 +22,16 @@ Examples:
   tenantry audit specs/bai.yaml --source app.db
   tenantry audit specs/bai.yaml --source app.db --format json
   tenantry audit specs/bai.yaml --source app.db --write-suggestions decide.yaml
-  tenantry audit specs/bai.yaml --source app.db --report audit.html")]
+  tenantry audit specs/bai.yaml --source app.db --report audit.html
+  tenantry audit specs/legal_dashboard.yaml --source 'tenants/*.db'")]
 pub(super) struct Arguments {
     /// The tenancy spec
     spec: PathBuf,
-    /// The SQLite database with the rows
-    #[arg(long, value_name = "DB", value_parser = super::source::parse)]
-    source: PathBuf,
-    /// The tenant of the tables that are `per_run`, as the source spells its id
-    #[arg(long, value_name = "ID")]
-    tenant: Option<String>,
+    /// The SQLite database with the rows. Several, named one by one or by a quoted pattern, are looked at together
+    #[arg(long, value_name = "DB|PATTERN", value_parser = super::source::parse, required = true)]
+    source: Vec<PathBuf>,
+    #[command(flatten)]
+    names: TenantNames,
     /// Writes the lines of the spec that would decide the findings, as one part to paste
     #[arg(long, value_name = "FILE")]
     write_suggestions: Option<PathBuf>,
@@ -49,17 +50,9 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
         Ok(project) => project,
         Err(failure) => return output.errors(&failure.errors, &failure.sources, arguments.format),
     };
-    if let Err(error) = project.plan.name_tenant(arguments.tenant.as_deref()) {
-        return output.errors(&error.into(), &project.sources, arguments.format);
-    }
-    let audited = snapshot(&mut project, &arguments.source).and_then(|snapshot| {
-        let mut progress = Progress::new(output);
-        progress.count(&project.plan, &snapshot)?;
-        progress.phase("audit");
-        let audited = audit_snapshot(&project.plan, &snapshot, &mut |table, rows| progress.rows(table, rows));
-        progress.end();
-        audited.map(|(_, audit, _)| (audit, snapshot.hash.clone())).map_err(Diagnostics::from)
-    });
+    let mut progress = Progress::new(output);
+    let audited = audited(arguments, &mut project, &mut progress);
+    progress.end();
     match audited {
         Err(errors) => output.errors(&errors, &project.sources, arguments.format),
         Ok((audit, hash)) => {
@@ -89,6 +82,32 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
                 return output.error(error, &project.sources, arguments.format);
             }
             if audit.findings.is_empty() { CLEAN } else { FINDINGS }
+        }
+    }
+}
+
+/// Audits the source or the files, and returns their hash with it.
+fn audited(
+    arguments: &Arguments,
+    project: &mut Project,
+    progress: &mut Progress,
+) -> Result<(Audit, String), Diagnostics> {
+    match choose(&arguments.source, &arguments.names)? {
+        Chosen::Nothing => Err(Diagnostic::error("source-missing", "no source is named").into()),
+        Chosen::Database(source) => {
+            project.plan.name_tenant(arguments.names.tenant.as_deref())?;
+            let snapshot = snapshot(project, &source)?;
+            progress.phase("audit");
+            let (_, audit, _) =
+                audit_snapshot(&project.plan, &snapshot, &mut |table, rows| progress.rows(table, rows))?;
+            Ok((audit, snapshot.hash.clone()))
+        }
+        Chosen::Files(paths) => {
+            progress.phase("snapshot");
+            let mut files = gather(project, &paths, &arguments.names, &mut |number| Snapshot::take(&paths[number]))?;
+            progress.phase("audit");
+            let audit = audit_files(&project.plan, &mut files, &mut |file, rows| progress.rows(file, rows))?;
+            Ok((audit, hash_of_files(&files)))
         }
     }
 }

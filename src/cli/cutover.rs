@@ -2,6 +2,7 @@
 
 use super::Format;
 use super::exit::{CLEAN, FAILED, FINDINGS};
+use super::fan_in;
 use super::log::Level;
 use super::output::Output;
 use super::progress::Progress;
@@ -9,6 +10,7 @@ use super::project::Project;
 use super::run_source::{RunSource, kept_snapshot};
 use super::sign_off::{self, Files, Receipts};
 use super::target::Opened;
+use super::tenant_files::{Chosen, TenantNames, choose};
 use crate::copy::{
     Added, Audit, Cutover, Known, NewCutover, Prepared, RolledBack, Session, Tables, add, audit_snapshot, bootstrap,
     known, settle,
@@ -39,40 +41,42 @@ Examples:
   tenantry cutover specs/bai.yaml --source app.db --target env:POSTGRES_URL --freeze
   tenantry cutover specs/bai.yaml --target env:POSTGRES_URL --resume        goes on where an interrupted run stopped
   tenantry cutover specs/bai.yaml --source app.db --target env:POSTGRES_URL --schema expect
-  tenantry cutover specs/bai.yaml --source app.db --target env:POSTGRES_URL --replace")]
+  tenantry cutover specs/bai.yaml --source app.db --target env:POSTGRES_URL --replace
+  tenantry cutover specs/legal_dashboard.yaml --source 'tenants/*.db' --target env:POSTGRES_URL
+  tenantry cutover specs/legal_dashboard.yaml --source 'tenants/*.db' --tenant-map tenants.csv --target env:POSTGRES_URL
+  tenantry cutover specs/legal_dashboard.yaml --source new.db --tenant bremen --target env:POSTGRES_URL")]
 pub(super) struct Arguments {
     /// The tenancy spec
     pub spec: PathBuf,
-    /// The SQLite database with the rows; it is only read
-    #[arg(long, value_name = "DB", value_parser = super::source::parse, required_unless_present = "resume")]
-    pub source: Option<PathBuf>,
-    /// The tenant of the tables that are `per_run`, as the source spells its id
-    #[arg(long, value_name = "ID")]
-    pub tenant: Option<String>,
+    /// The SQLite database with the rows; it is only read. Several, named one by one or by a quoted pattern, go in together
+    #[arg(long, value_name = "DB|PATTERN", value_parser = super::source::parse, required_unless_present = "resume")]
+    pub source: Vec<PathBuf>,
+    #[command(flatten)]
+    pub names: TenantNames,
     /// Where to: a postgresql:// URL, env:NAME for one in a variable, or scratch
     #[arg(long, value_name = "URL|env:NAME|scratch")]
     pub target: String,
     /// Does everything but write
     #[arg(long)]
-    dry_run: bool,
+    pub dry_run: bool,
     /// Creates the roles of the spec that are missing, and gives them the database; a scratch server has them always
     #[arg(long, long_help = BOOTSTRAP, conflicts_with = "dry_run")]
     pub bootstrap: bool,
     /// Leaves the scratch server running and prints how to connect
     #[arg(long)]
-    keep: bool,
+    pub keep: bool,
     /// Continues and finishes an interrupted run, from the snapshot that it keeps; begins one where there is none
     #[arg(long, conflicts_with_all = ["dry_run", "replace", "bootstrap"])]
-    resume: bool,
+    pub resume: bool,
     /// Undoes the recorded run with these tables first, and takes its place
     #[arg(long, conflicts_with = "dry_run")]
-    replace: bool,
+    pub replace: bool,
     /// With --replace: gives up that many rows which were written after the run; the number has to be exact
     #[arg(long, value_name = "N", requires = "replace")]
-    discard_new_rows: Option<u64>,
+    pub discard_new_rows: Option<u64>,
     /// Whether the tables are created, or are there, made by Alembic or an ORM, and empty
     #[arg(long, value_enum, default_value_t)]
-    schema: Schema,
+    pub schema: Schema,
     /// How many connections work side by side
     #[arg(long, value_name = "N", default_value_t = JOBS, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: u16,
@@ -112,7 +116,7 @@ TENANTRY_VERIFIER_PASSWORD; the server gets a SCRAM verifier of them. A role wit
 
 /// What is to be there before the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Schema {
+pub(super) enum Schema {
     /// None of the tables: the run creates them.
     #[default]
     Create,
@@ -128,7 +132,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 /// Why a run ended before its end.
-enum Stop {
+pub(super) enum Stop {
     /// It could not be done, and nothing was written.
     Failed(Diagnostics),
     /// It could not be done, and is recorded in the target.
@@ -148,11 +152,15 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
         Ok(project) => project,
         Err(failure) => return output.errors(&failure.errors, &failure.sources, arguments.format),
     };
-    if let Err(error) = project.plan.name_tenant(arguments.tenant.as_deref()) {
-        return output.errors(&error.into(), &project.sources, arguments.format);
-    }
+    let chosen = match choose(&arguments.source, &arguments.names) {
+        Ok(chosen) => chosen,
+        Err(errors) => return output.errors(&errors, &project.sources, arguments.format),
+    };
     let mut progress = Progress::new(output);
-    let done = steps(arguments, &mut project, &mut progress);
+    let done = match &chosen {
+        Chosen::Files(paths) => fan_in::steps(arguments, paths, &mut project, &mut progress),
+        Chosen::Database(_) | Chosen::Nothing => steps(arguments, &mut project, &mut progress),
+    };
     let before = progress.before();
     progress.end();
     match done {
@@ -258,7 +266,8 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
     }
 }
 
-enum Done {
+/// How a run ended.
+pub(super) enum Done {
     DryRun {
         audit: Audit,
         target: String,
@@ -307,12 +316,17 @@ fn sign_off<'r>(arguments: &Arguments, project: &'r Project) -> SignOff<'r> {
 
 fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) -> Result<Done, Stop> {
     let is_scratch = arguments.target.trim() == "scratch";
-    if arguments.keep && !is_scratch {
-        return Err(Diagnostic::error("keep-needs-scratch", "--keep is for --target scratch").into());
+    let named = project.plan.name_tenant(arguments.names.tenant.as_deref());
+    // A run that moves several files knows their tenants itself.
+    if !(arguments.resume && arguments.source.is_empty()) {
+        named.clone()?;
+    }
+    let target = open(arguments, progress)?;
+    if named.is_err() {
+        fan_in::refuse_other_run(&project.plan, &target, named)?;
+        return fan_in::steps(arguments, &[], project, progress);
     }
     let rehearsal = if is_scratch { None } else { super::rehearsal::read(arguments)? };
-    progress.phase("target");
-    let target = Opened::open(&arguments.target)?;
     let spec_hash = project.run_hash();
     let Project { plan, sources, .. } = project;
     let mut session = Session::open(plan, target.server())?;
@@ -325,8 +339,11 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
         Some(record) if arguments.resume && record.finished.is_some() => return finished(&mut session, record),
         Some(record) if arguments.resume => {
             progress.phase("snapshot");
+            if !session.files(&record)?.is_empty() {
+                return Err(fan_in::of_files(&record).into());
+            }
             let (source, snapshot) = kept_snapshot(arguments, &record)?;
-            refuse_other_inputs(&record, &session.binding(&spec_hash, &snapshot))?;
+            refuse_other_inputs(&record, &session.binding(&spec_hash, &snapshot.hash))?;
             let tenants = record.tenants;
             let settled = settle(plan, &snapshot)?;
             session.prove_kept_out(&snapshot, &settled)?;
@@ -351,20 +368,15 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
         Some(record) if record.finished.is_none() => return Err(unfinished(arguments, &record).into()),
         _ => {}
     }
-    if arguments.resume && arguments.source.is_none() {
-        return Err(Diagnostic::error(
-            "run-not-found",
-            "the target's journal has no run with these tables to continue",
-        )
-        .help("name the database with --source to begin one")
-        .into());
+    if arguments.resume && arguments.source.is_empty() {
+        return Err(nothing_to_continue().into());
     }
     progress.phase("snapshot");
     let source = RunSource::open(arguments, is_scratch)?;
     let mut snapshot = source.snapshot()?;
     super::audit::refuse_other_schema(plan, sources, source.path(), &snapshot)?;
     if let Some(record) = session.last_run().filter(|record| record.finished.is_some() && replaced.is_none()).cloned() {
-        let binding = session.binding(&spec_hash, &snapshot);
+        let binding = session.binding(&spec_hash, &snapshot.hash);
         let same_spec = (&record.binding.spec, &record.binding.ddl) == (&binding.spec, &binding.ddl);
         match record.binding.snapshot == binding.snapshot {
             true if same_spec => return finished(&mut session, record),
@@ -383,15 +395,8 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
         return Err(Stop::Refused(Box::new(audited)));
     }
     progress.phase("target");
-    if arguments.bootstrap || is_scratch {
-        let password =
-            |role: Role| std::env::var(role.password_variable()).ok().filter(|password| !password.is_empty());
-        bootstrap(plan, session.connection(), &password)?;
-    }
-    let tables = match arguments.schema {
-        Schema::Create => Tables::Created,
-        Schema::Expect => Tables::Expected,
-    };
+    make_roles(arguments, plan, &mut session)?;
+    let tables = arguments.tables();
     if arguments.dry_run {
         session.preflight(&snapshot, tables)?;
         let (target, source_bytes) = (target.describe(), snapshot.bytes);
@@ -412,7 +417,7 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
     let mut around = source.around(&snapshot, audited.tenants, false, replaced);
     around.accounts = settled.accounts;
     let mut figures = Figures::new(&audited, &run, &progress.before(), progress.elapsed());
-    figures.bind(&session.binding(&spec_hash, &snapshot), (snapshot.bytes, sign_off::now(), arguments.jobs));
+    figures.bind(&session.binding(&spec_hash, &snapshot.hash), (snapshot.bytes, sign_off::now(), arguments.jobs));
     let names: Vec<&str> = plan.rewritten.target.tables.iter().map(|table| table.name.as_str()).collect();
     // The run has ended: what cannot be measured now does not undo it.
     figures.target_bytes = tables_bytes(session.connection(), &plan.tenancy.target_schema, &names).unwrap_or(0);
@@ -443,6 +448,25 @@ fn carry(
     Ok(session.execute(run, snapshot, prepared, arguments.jobs.into(), &mut |event| progress.event(event))?)
 }
 
+/// Opens the target.
+pub(super) fn open(arguments: &Arguments, progress: &mut Progress) -> Result<Opened, Stop> {
+    if arguments.keep && arguments.target.trim() != "scratch" {
+        return Err(Diagnostic::error("keep-needs-scratch", "--keep is for --target scratch").into());
+    }
+    progress.phase("target");
+    Ok(Opened::open(&arguments.target)?)
+}
+
+/// Makes the roles of the spec that are missing, where that is asked for.
+pub(super) fn make_roles(arguments: &Arguments, plan: &Plan, session: &mut Session<'_>) -> Result<(), Diagnostics> {
+    if !arguments.bootstrap && arguments.target.trim() != "scratch" {
+        return Ok(());
+    }
+    let password = |role: Role| std::env::var(role.password_variable()).ok().filter(|password| !password.is_empty());
+    bootstrap(plan, session.connection(), &password)?;
+    Ok(())
+}
+
 /// Says whether a run adds one more tenant to a target that holds others.
 fn is_added(arguments: &Arguments, plan: &Plan, record: &RunRecord, session: &Session<'_>, spec_hash: &str) -> bool {
     let other_tenant = record.binding.spec != spec_hash && record.binding.ddl == session.ddl_hash();
@@ -457,12 +481,12 @@ fn add_tenant(
     (session, server): (&mut Session<'_>, &Server),
     progress: &mut Progress,
 ) -> Result<Done, Stop> {
-    let tenant = arguments.tenant.clone().unwrap_or_default();
+    let tenant = arguments.names.tenant.clone().unwrap_or_default();
     progress.phase("snapshot");
     let source = RunSource::open(arguments, false)?;
     let mut snapshot = source.snapshot()?;
     super::audit::refuse_other_schema(plan, sources, source.path(), &snapshot)?;
-    if let Known::SameFile(done) = known(plan, &tenant, &snapshot, session.connection())? {
+    if let Known::SameFile(done) = known(session, &tenant, &snapshot)? {
         return Ok(Done::AddedBefore { tenant, done });
     }
     progress.phase("audit");
@@ -483,13 +507,28 @@ fn add_tenant(
     Ok(Done::Added(Box::new(added)))
 }
 
+impl Arguments {
+    /// What is to be there before.
+    pub fn tables(&self) -> Tables {
+        match self.schema {
+            Schema::Create => Tables::Created,
+            Schema::Expect => Tables::Expected,
+        }
+    }
+}
+
+pub(super) fn nothing_to_continue() -> Diagnostic {
+    Diagnostic::error("run-not-found", "the target's journal has no run with these tables to continue")
+        .help("name the database with --source to begin one")
+}
+
 /// Brings what may be missing of a finished run to its end: statistics.
-fn finished(session: &mut Session<'_>, record: RunRecord) -> Result<Done, Stop> {
+pub(super) fn finished(session: &mut Session<'_>, record: RunRecord) -> Result<Done, Stop> {
     session.finish(&record)?;
     Ok(Done::Finished(record))
 }
 
-fn unfinished(arguments: &Arguments, record: &RunRecord) -> Diagnostic {
+pub(super) fn unfinished(arguments: &Arguments, record: &RunRecord) -> Diagnostic {
     let spec = super::project::shown(&arguments.spec);
     Diagnostic::error(
         "run-unfinished",
@@ -513,7 +552,7 @@ fn source_changed(record: &RunRecord) -> Diagnostic {
 }
 
 /// Refuses to continue a run with anything else than it was begun with.
-fn refuse_other_inputs(record: &RunRecord, binding: &crate::postgres::Binding) -> Result<(), Diagnostic> {
+pub(super) fn refuse_other_inputs(record: &RunRecord, binding: &crate::postgres::Binding) -> Result<(), Diagnostic> {
     let was = &record.binding;
     let parts = [
         ("the spec, a file that it names, or --tenant", was.spec != binding.spec),

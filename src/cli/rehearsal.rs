@@ -50,8 +50,9 @@ fn figures_path(runbook: &Path) -> PathBuf {
 }
 
 fn commands(runbook: &Path, arguments: &Arguments) -> Commands {
-    let source = arguments.source.as_deref().unwrap_or(Path::new("app.db"));
-    let tenant = arguments.tenant.as_ref().map(|tenant| format!(" --tenant {}", quoted(tenant))).unwrap_or_default();
+    let source = arguments.source.first().map_or(Path::new("app.db"), PathBuf::as_path);
+    let tenant =
+        arguments.names.tenant.as_ref().map(|tenant| format!(" --tenant {}", quoted(tenant))).unwrap_or_default();
     let mut more = format!(" --runbook {}", quoted_path(runbook));
     if arguments.jobs != super::cutover::JOBS {
         more.push_str(&format!(" --jobs {}", arguments.jobs));

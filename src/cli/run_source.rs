@@ -30,12 +30,12 @@ impl RunSource {
     }
 
     fn with(arguments: &Arguments, work: Option<WorkDir>) -> Result<Self, Diagnostic> {
-        let frozen = match &arguments.source {
+        let frozen = match arguments.source.first() {
             Some(source) if arguments.freeze => Some(Frozen::take(source)?),
             _ => None,
         };
         let max_block = arguments.max_block.map(Duration::from_secs_f64);
-        Ok(Self { path: arguments.source.clone(), max_block, frozen, work })
+        Ok(Self { path: arguments.source.first().cloned(), max_block, frozen, work })
     }
 
     pub fn path(&self) -> &Path {
@@ -97,6 +97,7 @@ impl RunSource {
             replaced,
             blocked: snapshot.blocked,
             moved_on,
+            written: Vec::new(),
             snapshot: kept,
             unsafe_backup: unsafe_backup.map(|error| error.message),
         }
@@ -125,7 +126,7 @@ pub(super) fn kept_snapshot(arguments: &Arguments, record: &RunRecord) -> Result
     };
     let kept = record.snapshot_path.as_deref().map(crate::ident::visible);
     let place = kept.as_deref().unwrap_or("a folder for temporary files");
-    if arguments.source.is_none() {
+    if arguments.source.is_empty() {
         return Err(missing(format!("the run's snapshot is not there any more; it was kept as {place}")));
     }
     let source = RunSource::with(arguments, Some(WorkDir::open(&named)?))?;

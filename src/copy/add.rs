@@ -13,7 +13,7 @@ use crate::failpoint::reach;
 use crate::ident::{quote, quote_always, quote_list, visible};
 use crate::plan::Plan;
 use crate::postgres::{
-    AddedTenant, Connection, Server, added_tenants, continue_sequence, hand_over_rejects, record_added, sequence_next,
+    AddedTenant, Connection, Server, continue_sequence, hand_over_rejects, record_added, sequence_next,
 };
 use crate::schema::{ColumnId, Deferral, ForeignKeyId, TableId};
 use crate::spec::Roles;
@@ -45,12 +45,22 @@ pub enum Known {
     SameFile(String),
 }
 
-/// Looks up whether the run's tenant has been added before.
+/// Looks up whether the run's tenant has been added before, or came with the files of the run that made the tables.
 ///
 /// # Errors
 /// `tenant-present` where it was, from another file or another state of it.
-pub fn known(plan: &Plan, tenant: &str, snapshot: &Snapshot, target: &mut Connection) -> Result<Known, Diagnostic> {
-    let added = added_tenants(target, &plan.tenancy.target_schema)?;
+pub fn known(session: &mut Session<'_>, tenant: &str, snapshot: &Snapshot) -> Result<Known, Diagnostic> {
+    if let Some(run) = session.last_run().cloned()
+        && let Some(file) = session.files(&run)?.into_iter().find(|file| file.tenant == tenant)
+    {
+        return match file.snapshot == snapshot.hash {
+            true => Ok(Known::SameFile(run.finished.unwrap_or(run.started))),
+            false => {
+                Err(present(tenant, &format!("it came from {}, or from another state of it", visible(&file.path))))
+            }
+        };
+    }
+    let added = session.added()?;
     match added.into_iter().find(|added| added.tenant == tenant) {
         None => Ok(Known::New),
         Some(added) if added.snapshot == snapshot.hash => Ok(Known::SameFile(added.done)),
@@ -95,8 +105,12 @@ pub fn add(
     if added.verification.is_proven() {
         reach("add: before");
         let runs = first_run.map(|first| (run, first));
-        added.rows = go_over(plan, &beside, tenant, new.snapshot, runs, target.connection())?;
+        let went_over = go_over(plan, &beside, tenant, new.snapshot, runs, target.connection());
         reach("add: after COMMIT");
+        // What stands beside is of no use to anybody, whether it went over or was refused.
+        session.roll_back(None)?;
+        added.rows = went_over?;
+        return Ok(added);
     }
     session.roll_back(None)?;
     Ok(added)

@@ -8,6 +8,7 @@ use super::clusters::Clusters;
 use super::prepared::{Gathered, Prepared};
 use super::ranks::Ranks;
 use super::steps::{Phase, Steps, Work};
+use super::tenant_files::TenantFile;
 use super::worker::{PATIENCE, Worker};
 use crate::diagnostic::Diagnostic;
 use crate::plan::Plan;
@@ -19,7 +20,7 @@ use crate::verify::Verification;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often the session that holds the lock is used, so that nobody takes it for a dead one.
@@ -57,7 +58,8 @@ pub enum Event {
 /// What to carry out.
 pub(super) struct Job<'j> {
     pub plan: &'j Plan,
-    pub snapshot: &'j Snapshot,
+    /// The rows.
+    pub moved: Moved<'j>,
     pub server: &'j Server,
     /// The run's number in the journal.
     pub run: i64,
@@ -69,6 +71,24 @@ pub(super) struct Job<'j> {
     pub done: Vec<StepRecord>,
     /// What the audit has left.
     pub prepared: Option<Prepared<'j>>,
+}
+
+/// Where the rows of a run come from.
+#[derive(Clone, Copy)]
+pub(super) enum Moved<'m> {
+    /// One database.
+    Database(&'m Snapshot),
+    /// A file for each tenant.
+    Files(&'m [TenantFile]),
+}
+
+impl Moved<'_> {
+    fn files(self) -> Option<usize> {
+        match self {
+            Self::Database(_) => None,
+            Self::Files(files) => Some(files.len()),
+        }
+    }
 }
 
 /// What has been carried out.
@@ -99,7 +119,7 @@ pub(super) fn execute(
     let gathered = learnt.iter().flat_map(|learnt| &learnt.gathered);
     let sizes = gathered.map(|rows| rows.as_ref().map_or(0, Clusters::len)).collect();
     let job = &*job;
-    let steps = Steps::new(job.plan, job.expected);
+    let steps = Steps::new(job.plan, job.expected, job.moved.files());
     let done: HashMap<&str, Option<u64>> = job.done.iter().map(|step| (step.step.as_str(), step.rows)).collect();
     let states =
         steps.list.iter().map(|step| if done.contains_key(step.name.as_str()) { State::Done } else { State::Waiting });
@@ -115,6 +135,7 @@ pub(super) fn execute(
         carried: Mutex::default(),
         spans: Mutex::default(),
         begun: Mutex::default(),
+        floors: OnceLock::new(),
     };
     for step in shared.steps.list.iter() {
         if let (Work::Rows(table), Some(rows)) = (&step.work, shared.done.get(step.name.as_str())) {
@@ -233,6 +254,8 @@ pub(super) struct Shared<'j> {
     pub spans: Mutex<Vec<(Phase, Instant, Instant)>>,
     /// The phases that were announced.
     pub begun: Mutex<BTreeSet<Phase>>,
+    /// What the sequences of each table have to stay above, once the files were asked.
+    pub floors: OnceLock<Vec<i64>>,
 }
 
 impl<'j> Shared<'j> {

@@ -2,13 +2,14 @@
 
 use super::audit::{Audit, audit_settled};
 use super::bootstrap::refuse_unfit_roles;
-use super::execute::{Carried, Event, Job, execute};
+use super::execute::{Carried, Event, Job, Moved, execute};
 use super::expect;
 use super::prepared::Prepared;
 use super::ranks::Ranks;
-use super::sequences::refuse_exhausted;
+use super::sequences::{floors, refuse_exhausted};
 use super::settle::{Reject, Settled};
 use super::steps::{Phase, Steps, Work};
+use super::tenant_files::{TenantFile, hash_of_files};
 use super::worker::{PATIENCE, gather_statistics};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::emit;
@@ -16,13 +17,15 @@ use crate::failpoint::reach;
 use crate::ident::visible;
 use crate::plan::{Plan, Section};
 use crate::postgres::{
-    Binding, Connection, JOURNAL_SCHEMA, NewRun, RejectedRow, RunRecord, Server, create_journal, done_steps,
-    existing_tables, find_runs, lock_target, missing_privileges, record_rejects, record_run,
+    AddedTenant, Binding, Connection, FileRecord, JOURNAL_SCHEMA, NewRun, RejectedRow, RunRecord, Server,
+    added_tenants, create_journal, done_steps, existing_tables, find_runs, lock_target, missing_privileges,
+    record_files, record_rejects, record_run, run_files,
 };
 use crate::remap::Tenants;
 use crate::schema::TableId;
 use crate::sqlite::Snapshot;
 use crate::verify::{KeptOutProof, Verification};
+use std::path::Path;
 use std::time::Duration;
 
 /// What a cutover did.
@@ -105,6 +108,11 @@ impl<'s> Session<'s> {
         self.runs.first()
     }
 
+    /// Returns the plan that the session is about.
+    pub fn plan(&self) -> &'s Plan {
+        self.plan
+    }
+
     /// Returns the session's own connection.
     pub fn connection(&mut self) -> &mut Connection {
         &mut self.control
@@ -116,7 +124,7 @@ impl<'s> Session<'s> {
     /// Those of the server.
     pub fn finish(&mut self, run: &RunRecord) -> Result<(), Diagnostic> {
         let done = done_steps(&mut self.control, run.id)?;
-        for step in Steps::new(self.plan, run.expected).list {
+        for step in Steps::new(self.plan, run.expected, None).list {
             let Work::Statistics(table) = step.work else { continue };
             if done.iter().any(|done| done.step == step.name) {
                 continue;
@@ -152,9 +160,21 @@ impl<'s> Session<'s> {
     /// All that a run would fail on: tables that are there (`target-not-empty`), or are not as expected
     /// (`target-differs`); missing privileges; roles that isolation could not work with; sequences without a number left.
     pub fn preflight(&mut self, snapshot: &Snapshot, tables: Tables) -> Result<(), Diagnostics> {
+        self.check(Moved::Database(snapshot), tables)
+    }
+
+    /// The same for several files.
+    ///
+    /// # Errors
+    /// Those of [`Session::preflight`].
+    pub fn preflight_files(&mut self, files: &[TenantFile], tables: Tables) -> Result<(), Diagnostics> {
+        self.check(Moved::Files(files), tables)
+    }
+
+    fn check(&mut self, moved: Moved<'_>, tables: Tables) -> Result<(), Diagnostics> {
         let mut errors = Diagnostics::default();
         let checks = [
-            refuse_exhausted(self.plan, &snapshot.open()?),
+            refuse_exhausted(self.plan, &floors(self.plan, moved)?),
             match tables {
                 Tables::Created => self.refuse_present_tables(),
                 Tables::Expected => expect::refuse_unfit(self.plan, &mut self.control),
@@ -199,9 +219,47 @@ impl<'s> Session<'s> {
     pub fn begin(&mut self, new: &NewCutover<'_>) -> Result<i64, Diagnostics> {
         self.preflight(new.snapshot, new.tables)?;
         self.prove_kept_out(new.snapshot, new.settled)?;
+        let rejects: Vec<RejectedRow<'_>> =
+            new.settled.rejects.iter().map(|reject| recorded(self.plan, reject)).collect();
+        let facts = Facts {
+            binding: self.binding(new.spec_hash, &new.snapshot.hash),
+            kept_at: new.snapshot.kept_at(),
+            tenants: new.tenants,
+            tables: new.tables,
+        };
+        self.record(&facts, &rejects, &[])
+    }
+
+    /// Records a new run that moves several files.
+    ///
+    /// # Errors
+    /// Those of [`Session::begin`].
+    pub fn begin_files(&mut self, new: &NewFiles<'_>) -> Result<i64, Diagnostics> {
+        self.preflight_files(new.files, new.tables)?;
+        let reasons: Vec<Vec<String>> = new.files.iter().map(TenantFile::reject_reasons).collect();
+        let rejects = new.files.iter().zip(&reasons).flat_map(|(file, reasons)| {
+            let rejects = file.settled.rejects.iter().zip(reasons);
+            rejects.map(|(reject, reason)| RejectedRow { reason, ..recorded(self.plan, reject) })
+        });
+        let rejects: Vec<RejectedRow<'_>> = rejects.collect();
+        let files: Vec<FileRecord> = new.files.iter().map(TenantFile::record).collect();
+        let facts = Facts {
+            binding: self.binding(new.spec_hash, &hash_of_files(new.files)),
+            kept_at: new.files.first().and_then(|file| file.snapshot.kept_at()),
+            tenants: new.files.len(),
+            tables: new.tables,
+        };
+        self.record(&facts, &rejects, &files)
+    }
+
+    fn record(
+        &mut self,
+        facts: &Facts<'_>,
+        rejects: &[RejectedRow<'_>],
+        files: &[FileRecord],
+    ) -> Result<i64, Diagnostics> {
         let names = table_names(self.plan);
-        let binding = self.binding(new.spec_hash, new.snapshot);
-        let snapshot_path = new.snapshot.kept_at().map(|path| path.to_string_lossy().into_owned());
+        let snapshot_path = facts.kept_at.map(|path| path.to_string_lossy().into_owned());
         reach("begin: before");
         let mut transaction = self.control.begin()?;
         create_journal(&mut transaction)?;
@@ -210,15 +268,16 @@ impl<'s> Session<'s> {
             &NewRun {
                 schema: &self.plan.tenancy.target_schema,
                 tables: &names,
-                binding: &binding,
-                expected: new.tables == Tables::Expected,
-                tenants: new.tenants,
+                binding: &facts.binding,
+                expected: facts.tables == Tables::Expected,
+                tenants: facts.tenants,
                 snapshot_path: snapshot_path.as_deref(),
             },
         )?;
-        let rejects: Vec<RejectedRow<'_>> =
-            new.settled.rejects.iter().map(|reject| recorded(self.plan, reject)).collect();
-        record_rejects(&mut transaction, run, &rejects)?;
+        record_rejects(&mut transaction, run, rejects)?;
+        if !files.is_empty() {
+            record_files(&mut transaction, run, files)?;
+        }
         reach("begin: before COMMIT");
         transaction.commit()?;
         reach("begin: after COMMIT");
@@ -248,11 +307,11 @@ impl<'s> Session<'s> {
     }
 
     /// Returns what a run with these inputs is bound to.
-    pub fn binding(&self, spec_hash: &str, snapshot: &Snapshot) -> Binding {
+    pub fn binding(&self, spec_hash: &str, snapshot_hash: &str) -> Binding {
         Binding {
             spec: spec_hash.to_owned(),
             ddl: self.ddl_hash(),
-            snapshot: snapshot.hash.clone(),
+            snapshot: snapshot_hash.to_owned(),
             tool: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -270,9 +329,55 @@ impl<'s> Session<'s> {
         jobs: usize,
         watch: &mut dyn FnMut(Event),
     ) -> Result<Cutover, Diagnostic> {
+        self.carry_out(run, Moved::Database(snapshot), prepared, jobs, watch)
+    }
+
+    /// Does the same with a run that moves several files.
+    ///
+    /// # Errors
+    /// Those of [`Session::execute`].
+    pub fn execute_files(
+        &mut self,
+        run: i64,
+        files: &[TenantFile],
+        jobs: usize,
+        watch: &mut dyn FnMut(Event),
+    ) -> Result<Cutover, Diagnostic> {
+        let mut done = self.carry_out(run, Moved::Files(files), None, jobs, watch)?;
+        // What was copied before an interruption is counted by the proof alone.
+        let target = &self.plan.rewritten.target;
+        let rows = |table: TableId| done.verification.tables.get(table.index()).map_or(0, |proof| proof.target_rows);
+        done.tables = target.table_ids().map(|table| CopiedTable { table, rows: rows(table) }).collect();
+        Ok(done)
+    }
+
+    /// Returns the files that a recorded run moves; none for one that moves one database.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub fn files(&mut self, run: &RunRecord) -> Result<Vec<FileRecord>, Diagnostic> {
+        run_files(&mut self.control, run.id)
+    }
+
+    /// Returns the tenants that were added to the plan's tables afterwards.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub fn added(&mut self) -> Result<Vec<AddedTenant>, Diagnostic> {
+        added_tenants(&mut self.control, &self.plan.tenancy.target_schema)
+    }
+
+    fn carry_out(
+        &mut self,
+        run: i64,
+        moved: Moved<'_>,
+        prepared: Option<Prepared<'_>>,
+        jobs: usize,
+        watch: &mut dyn FnMut(Event),
+    ) -> Result<Cutover, Diagnostic> {
         let expected = self.runs.iter().any(|record| record.id == run && record.expected);
         let done = done_steps(&mut self.control, run)?;
-        let mut job = Job { plan: self.plan, snapshot, server: self.server, run, expected, jobs, done, prepared };
+        let mut job = Job { plan: self.plan, moved, server: self.server, run, expected, jobs, done, prepared };
         let Carried { rows, verification, phases, rows_and_keys, without_statistics } =
             execute(&mut job, &mut self.control, watch)?;
         let mut verification =
@@ -296,6 +401,26 @@ pub struct NewCutover<'c> {
     pub tenants: usize,
     /// What is to be there before.
     pub tables: Tables,
+}
+
+/// A cutover of several files that is to begin.
+#[derive(Clone, Copy)]
+pub struct NewFiles<'c> {
+    /// The hash of the spec and of what it names.
+    pub spec_hash: &'c str,
+    /// The files, in the order of their tenants; they have been settled and audited.
+    pub files: &'c [TenantFile],
+    /// What is to be there before.
+    pub tables: Tables,
+}
+
+/// What the journal gets to know of a run.
+struct Facts<'f> {
+    binding: Binding,
+    /// Where a snapshot is kept; others are in the same folder.
+    kept_at: Option<&'f Path>,
+    tenants: usize,
+    tables: Tables,
 }
 
 /// Runs a cutover of an audited snapshot from its beginning to its end; `prepared` is what the audit has left.

@@ -53,6 +53,26 @@ impl Account {
     pub fn is_overdrawn(&self) -> bool {
         self.limit.is_some_and(|limit| self.rejected > limit)
     }
+
+    /// Adds what became of the rows of the same table in another file.
+    fn add(&mut self, other: &Self) {
+        self.source_rows += other.source_rows;
+        self.left_out += other.left_out;
+        self.rejected += other.rejected;
+        self.cleared += other.cleared;
+    }
+
+    /// Adds up the accounts of several files, table by table.
+    pub(super) fn sums<'s>(files: impl IntoIterator<Item = &'s Settled>) -> Vec<Self> {
+        let mut sums: BTreeMap<TableId, Self> = BTreeMap::new();
+        for account in files.into_iter().flat_map(|settled| &settled.accounts) {
+            match sums.get_mut(&account.table) {
+                Some(sum) => sum.add(account),
+                None => drop(sums.insert(account.table, account.clone())),
+            }
+        }
+        sums.into_values().collect()
+    }
 }
 
 /// A row that was rejected.

@@ -1,5 +1,6 @@
 //! What a run consists of: steps, each done in a transaction of its own, and what each of them needs.
 
+use super::tenant_files::shared_tables;
 use crate::graph::Needs;
 use crate::plan::{Makes, Plan, Section, Statement};
 use crate::schema::{ForeignKeyId, TableId};
@@ -61,6 +62,10 @@ pub(super) enum Work {
     TakeForeignKeys,
     /// Copies a table's rows, chunk by chunk, each in a transaction of its own.
     Rows(TableId),
+    /// Copies the rows of one of several files, those that it shares with others left out.
+    File(usize),
+    /// Copies the rows that several files share, each once.
+    SharedRows,
     /// Makes a key or an index of a table.
     Index(Statement),
     /// Makes a foreign key that is not validated yet.
@@ -85,14 +90,15 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// Lists the steps of a plan; `expected` says that the tables are there, made by somebody else.
+    /// Lists the steps of a plan; `expected` says that the tables are there, made by somebody else, and `files` how many
+    /// files are moved, where these are not the rows of one source.
     ///
     /// A table's keys and indexes come as soon as its rows are there, one after the other, because each locks the table.
     /// Foreign keys are added one by one, without a look at the rows, since two at one table would wait for each other;
     /// they are validated side by side when all are there. A cluster takes only the plain form. What the spec writes in
     /// SQL comes behind all of them. Then the proof, and when it is complete, isolation, which ends the run.
-    pub fn new(plan: &Plan, expected: bool) -> Self {
-        let mut builder = Builder { plan, expected, list: Vec::new(), needs: Vec::new() };
+    pub fn new(plan: &Plan, expected: bool, files: Option<usize>) -> Self {
+        let mut builder = Builder { plan, expected, files, list: Vec::new(), needs: Vec::new() };
         builder.build();
         let needs = Needs::new(builder.list.len(), builder.needs);
         debug_assert!(needs.have_an_order(), "steps wait for each other");
@@ -103,6 +109,7 @@ impl Steps {
 struct Builder<'p> {
     plan: &'p Plan,
     expected: bool,
+    files: Option<usize>,
     list: Vec<Step>,
     needs: Vec<(usize, usize)>,
 }
@@ -119,6 +126,7 @@ impl Builder<'_> {
                 _ => None,
             },
             Work::Validate(id) => Some(self.plan.rewritten.target.foreign_key(*id).table),
+            Work::File(_) | Work::SharedRows => None,
             Work::Make(_) | Work::TakeForeignKeys | Work::ForeignKey(_) | Work::Verify | Work::Isolate(_) => None,
         };
         self.list.push(Step { name, phase, work, table });
@@ -135,9 +143,17 @@ impl Builder<'_> {
         let schema = self.add("pre-data".to_owned(), Phase::Schema, pre_data, []);
         // The last step about each table: of those that may not run beside each other.
         let mut last: BTreeMap<TableId, usize> = BTreeMap::new();
-        for table in target.table_ids() {
-            let name = format!("rows of {}", target.table(table).name);
-            last.insert(table, self.add(name, Phase::Copy, Work::Rows(table), [schema]));
+        match self.files {
+            None => {
+                for table in target.table_ids() {
+                    let name = format!("rows of {}", target.table(table).name);
+                    last.insert(table, self.add(name, Phase::Copy, Work::Rows(table), [schema]));
+                }
+            }
+            Some(files) => {
+                let rows = self.rows_of_files(files, schema);
+                last.extend(target.table_ids().map(|table| (table, rows)));
+            }
         }
         for table in target.table_ids() {
             let column = |&column: &_| target.column(column).identity;
@@ -191,6 +207,19 @@ impl Builder<'_> {
             let name = format!("statistics of {}", target.table(table).name);
             self.add(name, Phase::Finish, Work::Statistics(table), [end]);
         }
+    }
+
+    /// Adds the rows of several files, and returns the step behind them: keys and indexes are made once, over all rows.
+    fn rows_of_files(&mut self, files: usize, schema: usize) -> usize {
+        let mut all = Vec::with_capacity(files + 1);
+        if !shared_tables(self.plan).is_empty() {
+            all.push(self.add("rows that files share".to_owned(), Phase::Copy, Work::SharedRows, [schema]));
+        }
+        for file in 0..files {
+            let name = format!("rows of file {}", file + 1);
+            all.push(self.add(name, Phase::Copy, Work::File(file), [schema]));
+        }
+        self.add("rows of all files".to_owned(), Phase::Copy, Work::Make(Vec::new()), all)
     }
 
     fn index(&mut self, name: String, statement: Statement, table: TableId, last: &mut BTreeMap<TableId, usize>) {

@@ -1,13 +1,15 @@
 //! What one connection of a run does: a step at a time, each in a transaction that begins with its row in the journal.
 
 use super::chunks::{for_each_chunk, gather, is_whole};
-use super::execute::{Event, Learnt, Next, Shared, lock};
+use super::execute::{Event, Learnt, Moved, Next, Shared, lock};
 use super::expect;
+use super::file_rows::{copy_file, copy_shared};
 use super::isolated::refuse_other_isolation;
 use super::ranks::Ranks;
 use super::rows::learn_keys;
-use super::sequences::continue_sequences;
+use super::sequences::{continue_sequences, floors};
 use super::steps::{Phase, Step, Work};
+use super::tenant_files::TenantFile;
 use crate::diagnostic::Diagnostic;
 use crate::emit;
 use crate::failpoint::reach;
@@ -19,7 +21,7 @@ use crate::postgres::{
 use crate::remap::Remapper;
 use crate::schema::TableId;
 use crate::sqlite::Database;
-use crate::verify::verify;
+use crate::verify::{FileRows, verify, verify_files};
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -81,6 +83,8 @@ impl<'s, 'j> Worker<'s, 'j> {
                 line.transact(&step.name, None, &mut |transaction| expect::take_foreign_keys(plan, run, transaction))?;
             }
             Work::Rows(table) => self.rows(step, *table)?,
+            Work::File(number) => copy_file(line, step, &files(job.moved)[*number])?,
+            Work::SharedRows => copy_shared(line, step, files(job.moved))?,
             Work::Index(statement) => {
                 line.transact(&step.name, None, &mut |transaction| match job.expected {
                     // What is made on a table of the run goes with the table.
@@ -103,9 +107,19 @@ impl<'s, 'j> Worker<'s, 'j> {
                 })?;
             }
             Work::Sequences(table) => {
-                let database = opened(&mut self.database, self.shared)?;
+                let floors = match self.shared.floors.get() {
+                    Some(floors) => floors,
+                    None => {
+                        let found = floors(plan, job.moved)?;
+                        self.shared.floors.get_or_init(|| found)
+                    }
+                };
+                let database = match job.moved {
+                    Moved::Database(_) => Some(opened(&mut self.database, self.shared)?),
+                    Moved::Files(_) => None,
+                };
                 line.transact(&step.name, None, &mut |transaction| {
-                    continue_sequences(plan, database, *table, transaction)
+                    continue_sequences(plan, database, floors[table.index()], *table, transaction)
                 })?;
             }
             Work::Verify => return self.verify(step),
@@ -215,15 +229,22 @@ impl<'s, 'j> Worker<'s, 'j> {
 
     fn verify(&mut self, step: &Step) -> Result<Next, Diagnostic> {
         let Self { shared, line, database } = self;
-        let database = opened(database, shared)?;
         let events = line.events.clone();
         let verification = line.again(&mut |connection| {
             // With fewer connections the proof takes longer, and that is all.
             let more = (1..shared.job.jobs).map_while(|_| shared.connect().ok());
-            let beside = (1..shared.job.jobs).map(|_| shared.job.snapshot.open()).collect::<Result<Vec<_>, _>>()?;
-            verify(shared.job.plan, database, beside, connection, &mut more.collect::<Vec<_>>(), &mut |table, rows| {
-                let _ = events.send(Event::Rows { table: table.to_owned(), rows });
-            })
+            let (plan, more) = (shared.job.plan, &mut more.collect::<Vec<_>>());
+            let progress = &mut |table: &str, rows| drop(events.send(Event::Rows { table: table.to_owned(), rows }));
+            match shared.job.moved {
+                Moved::Database(snapshot) => {
+                    let beside = (1..shared.job.jobs).map(|_| snapshot.open()).collect::<Result<Vec<_>, _>>()?;
+                    verify(plan, opened(database, shared)?, beside, connection, more, progress)
+                }
+                Moved::Files(files) => {
+                    let files: Vec<FileRows<'_>> = files.iter().map(TenantFile::moved).collect();
+                    verify_files(plan, &files, connection, more, progress)
+                }
+            }
         })?;
         reach(&format!("{}: after", step.name));
         let next = if verification.is_proven() { Next::GoOn } else { Next::Stop };
@@ -247,18 +268,18 @@ impl Drop for Ending<'_, '_> {
 }
 
 /// A worker's way to the server.
-struct Line<'s, 'j> {
-    shared: &'s Shared<'j>,
+pub(super) struct Line<'s, 'j> {
+    pub shared: &'s Shared<'j>,
     connection: Option<Connection>,
-    events: Sender<Event>,
+    pub events: Sender<Event>,
 }
 
 /// What is done in a transaction.
-type Body<'f> = dyn FnMut(&mut Transaction<'_>) -> Result<(), Diagnostic> + 'f;
+pub(super) type Body<'f> = dyn FnMut(&mut Transaction<'_>) -> Result<(), Diagnostic> + 'f;
 
 impl Line<'_, '_> {
     /// Does a step in one transaction that begins with its row in the journal, unless it is done already.
-    fn transact(&mut self, step: &str, rows: Option<u64>, body: &mut Body<'_>) -> Result<(), Diagnostic> {
+    pub fn transact(&mut self, step: &str, rows: Option<u64>, body: &mut Body<'_>) -> Result<(), Diagnostic> {
         let run = self.shared.job.run;
         self.again(&mut |connection| {
             let mut transaction = connection.begin()?;
@@ -310,10 +331,21 @@ impl Line<'_, '_> {
     }
 }
 
+/// Returns the files of a run that moves several.
+fn files(moved: Moved<'_>) -> &[TenantFile] {
+    match moved {
+        Moved::Database(_) => &[],
+        Moved::Files(files) => files,
+    }
+}
+
 fn opened<'d>(database: &'d mut Option<Database>, shared: &Shared<'_>) -> Result<&'d Database, Diagnostic> {
     match database {
         Some(database) => Ok(database),
-        empty => Ok(empty.insert(shared.job.snapshot.open()?)),
+        empty => match shared.job.moved {
+            Moved::Database(snapshot) => Ok(empty.insert(snapshot.open()?)),
+            Moved::Files(_) => Err(Diagnostic::error("internal-failure", "the run has no one database")),
+        },
     }
 }
 

@@ -16,30 +16,7 @@ impl Plan {
     /// Several sources can then stand in one target, each beside the others.
     pub fn only_tenant(&self) -> Option<String> {
         let named = self.tenancy.tenant.per_run.as_deref()?;
-        let is_created = |table: TableId| self.tenancy.is_created(table);
-        let mut only = vec![false; self.source.tables.len()];
-        loop {
-            let mut changed = false;
-            for table in self.source.table_ids() {
-                if only[table.index()] {
-                    continue;
-                }
-                only[table.index()] = match &self.tenancy.table(table).placement {
-                    Placement::Tenant(source) => source.alternatives().iter().all(|source| match source {
-                        TenantSource::PerRun => true,
-                        TenantSource::Via(id) => only[self.source.foreign_key(*id).referenced_table.index()],
-                        _ => false,
-                    }),
-                    Placement::Root => is_created(table),
-                    Placement::Shared | Placement::Local | Placement::Omit => true,
-                };
-                changed |= only[table.index()];
-            }
-            if !changed {
-                break;
-            }
-        }
-        if !only.iter().all(|only| *only) {
+        if !self.is_of_one_tenant() {
             return None;
         }
         match &self.tenancy.tenant.ids {
@@ -47,6 +24,45 @@ impl Plan {
             TenantIds::Uuid5(namespace) => Some(uuid::Uuid::new_v5(namespace, named.as_bytes()).to_string()),
             TenantIds::File(ids) => ids.get(named).cloned(),
         }
+    }
+
+    /// Says whether every row with a tenant gets it from the run, itself or through others.
+    pub fn is_of_one_tenant(&self) -> bool {
+        let source = &self.source;
+        // Taken for so until something else turns up: tables may lean on each other, and trees on themselves.
+        let mut is = vec![self.asks_for_tenant(); source.tables.len()];
+        loop {
+            let before = is.clone();
+            for table in source.table_ids() {
+                let of = |table: TableId| before[table.index()];
+                is[table.index()] &= match &self.tenancy.table(table).placement {
+                    Placement::Tenant(found) => found.alternatives().iter().all(|found| match found {
+                        TenantSource::PerRun | TenantSource::Every => true,
+                        TenantSource::Via(id) => of(source.foreign_key(*id).referenced_table),
+                        TenantSource::UsedBy { references, .. } => {
+                            references.iter().all(|&id| of(source.foreign_key(id).table))
+                        }
+                        TenantSource::By { cases, .. } => cases.iter().all(|(_, case)| of(*case)),
+                        _ => false,
+                    }),
+                    Placement::Root => self.tenancy.is_created(table),
+                    Placement::Shared | Placement::Local | Placement::Omit => true,
+                };
+            }
+            if is == before {
+                return is.iter().all(|is| *is);
+            }
+        }
+    }
+
+    /// Returns the plan of one of several files whose rows go into one target: its rows are this tenant's.
+    ///
+    /// # Errors
+    /// Those of [`Plan::name_tenant`].
+    pub fn of_tenant(&self, tenant: &str) -> Result<Self, Diagnostic> {
+        let mut plan = self.clone();
+        plan.name_tenant(Some(tenant))?;
+        Ok(plan)
     }
 
     fn per_run_tables(&self) -> Vec<TableId> {
@@ -83,6 +99,13 @@ impl Plan {
             _ => {}
         }
         self.tenancy.tenant.per_run = tenant.map(str::to_owned);
+        // The spec names the rows of a root for all runs together; each makes its own tenant's.
+        if let Some(tenant) = tenant
+            && self.is_of_one_tenant()
+            && let Some(created) = self.tenancy.root.as_mut().and_then(|root| root.created.as_mut())
+        {
+            created.rows.retain(|(id, _)| id == tenant);
+        }
         Ok(())
     }
 }

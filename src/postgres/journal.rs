@@ -512,6 +512,7 @@ pub fn forget_run(connection: &mut Connection, run: i64) -> Result<(), Diagnosti
     hold_journal(connection, "pg_advisory_xact_lock")?;
     connection.execute_with("DELETE FROM tenantry.runs WHERE id = $1", &[Some(&run.to_string())], purpose)?;
     if present(connection, "SELECT NOT EXISTS (SELECT FROM tenantry.runs)")? {
+        connection.execute("DROP TABLE IF EXISTS tenantry.files", purpose)?;
         connection.execute("DROP TABLE tenantry.rejects, tenantry.objects, tenantry.steps, tenantry.runs", purpose)?;
         // Somebody may keep something else there, or own the schema.
         let mine = "SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = 'tenantry'";

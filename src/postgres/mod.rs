@@ -14,6 +14,7 @@ mod copy_in;
 mod copy_out;
 mod doctor;
 mod error;
+mod files;
 mod journal;
 mod limits;
 mod login;
@@ -42,6 +43,7 @@ pub use catalog::{
 pub use copy_in::{CopyColumn, CopyIn};
 pub use copy_out::copy_out;
 pub use doctor::{Finding, MissingPrivileges, Status, examine, missing_privileges};
+pub use files::{FileRecord, record_files, run_files};
 pub use journal::{
     Binding, JOURNAL_SCHEMA, LockHolder, MadeObject, NewRun, ObjectsBefore, RejectedRow, RunRecord, StepRecord,
     claim_step, create_journal, done_steps, find_runs, finish_run, forget_run, hand_over_rejects, lock_target,

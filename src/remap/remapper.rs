@@ -142,6 +142,19 @@ impl<'p> Remapper<'p> {
         &self.known.reader.tenants
     }
 
+    /// Returns a tenant's field of binary COPY, by its id as the run spells it. Two ids with the same field are one tenant.
+    ///
+    /// # Errors
+    /// Why the target has no such id, as a fragment.
+    pub fn tenant_field(&mut self, id: &str) -> Result<Vec<u8>, String> {
+        let reader = &mut self.known.reader;
+        match reader.computed(&Value::Text(Cow::Borrowed(id.as_bytes()))) {
+            Ok(ordinal) => Ok(reader.tenants.field(ordinal).to_vec()),
+            Err(Unread::Null) => Err("it is empty".to_owned()),
+            Err(Unread::Unfit(reason) | Unread::Unmapped(reason)) => Err(reason),
+        }
+    }
+
     /// Prepares to remap the rows of a target table.
     pub fn table_pass(&self, target: TableId) -> TablePass {
         self.layout.table_pass(target)

@@ -27,7 +27,9 @@ pub struct Surroundings {
     pub blocked: Option<Duration>,
     /// What became of the source meanwhile.
     pub moved_on: MovedOn,
-    /// Where the snapshot is kept.
+    /// Of several sources, those that were written to after their snapshots.
+    pub written: Vec<String>,
+    /// Where the snapshot is kept; of several, their folder.
     pub snapshot: Option<PathBuf>,
     /// Why the snapshot may not survive a crash of the machine.
     pub unsafe_backup: Option<String>,
@@ -64,6 +66,11 @@ pub fn cutover_text(run: &Cutover, around: &Surroundings) -> String {
     match &around.moved_on {
         MovedOn::No => {}
         MovedOn::Frozen => text.push_str("nobody could write to the source since before the snapshot\n"),
+        MovedOn::Yes if !around.written.is_empty() => text.push_str(&format!(
+            "{} of the files have been written to since their snapshots, and the target does not have that: {}\n",
+            around.written.len(),
+            visible(&listed(&around.written))
+        )),
         MovedOn::Yes => {
             text.push_str("the source has been written to since its snapshot: the target does not have that\n");
         }
@@ -73,7 +80,11 @@ pub fn cutover_text(run: &Cutover, around: &Surroundings) -> String {
         )),
     }
     if let Some(path) = &around.snapshot {
-        text.push_str(&format!("the snapshot is kept as {}\n", visible(&path.to_string_lossy())));
+        let path = visible(&path.to_string_lossy()).into_owned();
+        text.push_str(&match path.ends_with(".db") {
+            true => format!("the snapshot is kept as {path}\n"),
+            false => format!("the snapshots are kept in {path}\n"),
+        });
     }
     if let Some(reason) = &around.unsafe_backup {
         text.push_str(&format!("the snapshot may not have reached the disk: {}\n", visible(reason)));
@@ -117,11 +128,20 @@ pub fn cutover_json(
         "frozen": around.moved_on == MovedOn::Frozen,
         "moved_on": moved_on,
         "moved_on_unknown": reason,
+        "written": around.written,
     });
     value["figures"] = json!(figures);
     value["rehearsal"] = json!(rehearsal);
     value["snapshot"] = json!(around.snapshot.as_ref().map(|path| path.to_string_lossy()));
     value
+}
+
+/// Lists the first of some names.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let rest = names.len().saturating_sub(SHOWN);
+    let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    format!("{}{rest}", names[..names.len().min(SHOWN)].join(", "))
 }
 
 fn copied_rows(run: &Cutover) -> u64 {

@@ -46,7 +46,7 @@ pub use database::{Database, version};
 pub use differences::schema_differences;
 pub use editor::Editor;
 pub use freeze::Frozen;
-pub use read::{read_schema, read_source};
+pub use read::{read_schema, read_source, schema_hash};
 pub use row_expression::row_expression;
 pub use sample::{Agreement, UndeclaredReference, agreement, undeclared_references};
 pub use snapshot::{Snapshot, Taking};

@@ -46,6 +46,21 @@ pub fn read_schema(database: &Database, sources: &mut Sources) -> Result<SourceS
     assemble(&[database.connection()], &placed, Vec::new())
 }
 
+/// Hashes the statements that a database's schema consists of, in any order: of two databases with the same hash, what one
+/// is the other is.
+pub fn schema_hash(database: &Database) -> Result<String, Diagnostic> {
+    let rows = schema_rows(database.connection()).map_err(|error| database.unreadable(&error))?;
+    let mut statements: Vec<[String; 4]> =
+        rows.into_iter().map(|row| [row.kind, row.name, row.table, row.sql]).collect();
+    statements.sort();
+    let mut hasher = blake3::Hasher::new();
+    for text in statements.iter().flatten() {
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
 fn read_database_file(path: &Path, sources: &mut Sources) -> Result<SourceSchema, Diagnostics> {
     let SourceFile { connection, watch, .. } = source_file::open(path)?;
     let unreadable = |error: rusqlite::Error| source_file::unreadable(path, &error);

@@ -4,13 +4,14 @@ use super::snapshot::{Snapshot, Taking};
 use super::source_state::SourceState;
 use crate::diagnostic::Diagnostic;
 use crate::ident::visible;
+use std::cell::Cell;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// What the file is called until the run is about to be recorded.
-const PART: &str = "snapshot.part";
+/// How the names of files begin and end, around a number, until the run is about to be recorded.
+const PART: (&str, &str) = ("snapshot-", ".part");
 
 /// What keeps the folder out of a repository.
 const IGNORE: &str = ".gitignore";
@@ -21,6 +22,8 @@ pub struct WorkDir {
     path: PathBuf,
     /// It was not there before this run.
     made: bool,
+    /// How many snapshots were taken into it.
+    taken: Cell<u32>,
     /// Locked as long as this run lives, which the kernel sees to.
     _lock: File,
 }
@@ -47,19 +50,22 @@ impl WorkDir {
             Err(TryLockError::Error(error)) => return Err(unusable(path, &error)),
         }
         // What a run that was killed has left.
-        match fs::remove_file(path.join(PART)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unusable(path, &error)),
-            _ => {}
+        for entry in fs::read_dir(path).map_err(|error| unusable(path, &error))? {
+            let entry = entry.map_err(|error| unusable(path, &error))?;
+            if is_part(&entry.file_name().to_string_lossy()) {
+                fs::remove_file(entry.path()).map_err(|error| unusable(path, &error))?;
+            }
         }
         let path = std::path::absolute(path).map_err(|error| unusable(path, &error))?;
-        Ok(Self { path, made: missing, _lock: lock })
+        Ok(Self { path, made: missing, taken: Cell::new(0), _lock: lock })
     }
 
     /// Takes a snapshot into the folder. It goes with the answer unless it is kept: see [`WorkDir::keep`].
     ///
     /// Fails as [`Snapshot::take`], and with `work-dir-unusable`.
     pub fn take(&self, source: &Path, taking: &Taking<'_>) -> Result<Snapshot, Diagnostic> {
-        let path = self.path.join(PART);
+        self.taken.set(self.taken.get() + 1);
+        let path = self.path.join(format!("{}{}{}", PART.0, self.taken.get(), PART.1));
         new_file(&path).map_err(|error| unusable(&self.path, &error))?;
         Snapshot::take_to(source, path, taking)
     }
@@ -135,6 +141,11 @@ impl Drop for WorkDir {
 }
 
 /// Makes a file, or empties one that is there, that only this user may read.
+fn is_part(name: &str) -> bool {
+    let number = name.strip_prefix(PART.0).and_then(|name| name.strip_suffix(PART.1));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 fn new_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
@@ -200,12 +211,15 @@ mod tests {
         let place = folder.path().join("work");
         let work = WorkDir::open(&place).unwrap();
         assert_eq!(WorkDir::open(&place).unwrap_err().code, "work-dir-in-use");
-        fs::write(place.join(PART), "half").unwrap();
+        for name in ["snapshot-7.part", "somebody-s.part"] {
+            fs::write(place.join(name), "half").unwrap();
+        }
         // As a process that is killed: nothing but the lock goes.
         let WorkDir { _lock, .. } = &work;
         _lock.unlock().unwrap();
         let next = WorkDir::open(&place).unwrap();
-        assert_eq!(names(&place), Vec::<String>::new());
+        assert_eq!(names(&place), ["somebody-s.part"]);
+        fs::remove_file(place.join("somebody-s.part")).unwrap();
         drop(next);
         assert!(place.exists(), "it was there before");
         drop(work);

@@ -11,6 +11,7 @@
 mod canonical;
 mod catalog;
 mod defaults;
+mod file_side;
 mod foreign_keys;
 mod isolation;
 mod kept_out;
@@ -33,6 +34,7 @@ mod tenant_sql;
 mod tests;
 
 pub use catalog::{unfit_for_rows, verify_catalog};
+pub use file_side::FileRows;
 pub use isolation::verify_isolation;
 pub use kept_out::{KeptOut, KeptOutProof, RecordedReject, TableKeptOut, keep_out, recorded};
 pub use proof::{
@@ -46,8 +48,9 @@ use crate::plan::Plan;
 use crate::postgres::Connection;
 use crate::schema::{ForeignKeyId, TableId};
 use crate::sqlite::Database;
+use file_side::FileSide;
 use readable::Readable;
-use rows::TableRows;
+use rows::{Row, TableRows};
 use source_side::SourceSide;
 use std::thread;
 use sums::RowHasher;
@@ -67,6 +70,38 @@ pub fn verify(
     more: &mut [Connection],
     progress: &mut dyn FnMut(&str, u64),
 ) -> Result<Verification, Diagnostic> {
+    compare(plan, Origin::Database(source, beside), target, more, progress)
+}
+
+/// Compares a target with all the files that went into it: each tenant with its own file, what they share with all of
+/// them. A tenant that has rows in the target and no file is a difference.
+///
+/// Otherwise as [`verify`]; `plan` names no tenant.
+pub fn verify_files(
+    plan: &Plan,
+    files: &[FileRows<'_>],
+    target: &mut Connection,
+    more: &mut [Connection],
+    progress: &mut dyn FnMut(&str, u64),
+) -> Result<Verification, Diagnostic> {
+    compare(plan, Origin::Files(FileSide::new(plan, files)), target, more, progress)
+}
+
+/// Where the rows come from.
+enum Origin<'o> {
+    /// A database with all tenants, and the same one opened again.
+    Database(&'o Database, Vec<Database>),
+    /// A file for each tenant.
+    Files(FileSide<'o>),
+}
+
+fn compare(
+    plan: &Plan,
+    origin: Origin<'_>,
+    target: &mut Connection,
+    more: &mut [Connection],
+    progress: &mut dyn FnMut(&str, u64),
+) -> Result<Verification, Diagnostic> {
     let mut transaction = target.begin_snapshot()?;
     let mut others = Vec::with_capacity(more.len());
     if !more.is_empty() {
@@ -76,7 +111,7 @@ pub fn verify(
         }
     }
     let mut others: Vec<&mut Connection> = others.iter_mut().map(|transaction| &mut **transaction).collect();
-    prove(plan, source, beside, &mut transaction, &mut others, progress)
+    prove(plan, origin, &mut transaction, &mut others, progress)
 }
 
 /// As [`verify`], on what the connections see.
@@ -84,8 +119,7 @@ pub fn verify(
 /// The source is read on this thread, and each other connection on one of its own.
 fn prove(
     plan: &Plan,
-    source: &Database,
-    beside: Vec<Database>,
+    mut origin: Origin<'_>,
     target: &mut Connection,
     others: &mut [&mut Connection],
     progress: &mut dyn FnMut(&str, u64),
@@ -98,8 +132,13 @@ fn prove(
     let rows = |table| readable.obstacle(table).is_none().then(|| TableRows::new(plan, &tenants, table));
     let tables: Vec<Option<TableRows>> = schema.table_ids().map(rows).collect();
     let foreign_keys: Vec<ForeignKeyId> = schema.tables.iter().flat_map(|table| table.foreign_keys.clone()).collect();
-    let given_out = schema.table_ids().map(|table| sequences::given_out(plan, source, table));
-    let given_out = given_out.collect::<Result<Vec<_>, _>>()?;
+    let given_out = match &origin {
+        Origin::Database(source, _) => {
+            let of = |table| sequences::given_out(plan, source, table);
+            schema.table_ids().map(of).collect::<Result<Vec<_>, _>>()?
+        }
+        Origin::Files(files) => files.given_out()?,
+    };
     let side = TargetSide {
         plan,
         readable: &readable,
@@ -114,8 +153,13 @@ fn prove(
             let reading = &reading;
             scope.spawn(move || reading.work(connection));
         }
-        let side = SourceSide { plan, tenants: &tenants, hasher, tables: &tables };
-        let read = side.read(source, beside, progress);
+        let read = match &mut origin {
+            Origin::Database(source, beside) => {
+                let side = SourceSide { plan, tenants: &tenants, hasher, tables: &tables };
+                side.read(source, std::mem::take(beside), progress)
+            }
+            Origin::Files(files) => files.read(&tables, hasher, progress),
+        };
         if read.is_err() {
             reading.stop();
         }
@@ -130,14 +174,20 @@ fn prove(
             (Some(rows), Some(expected), Some(found)) => {
                 let sums::Sums { mut proof, differing } = sums::difference(rows, expected, found);
                 if !differing.is_empty() {
-                    proof.row_examples = narrow::rows(rows, hasher, &differing, source, target)?;
+                    let again = |f: &mut dyn FnMut(&Row)| match &origin {
+                        Origin::Database(source, _) => rows.for_each_in_source(source, f),
+                        Origin::Files(files) => files.again(table, rows, hasher, &differing, f),
+                    };
+                    proof.row_examples = narrow::rows(rows, hasher, &differing, &again, target)?;
                 }
                 proof
             }
             _ => unread(plan, table, readable.obstacle(table).unwrap_or("it was not read")),
         });
     }
-    tenants.forget(source)?;
+    if let Origin::Database(source, _) = origin {
+        tenants.forget(source)?;
+    }
     let (foreign_keys, sequences) = (found.foreign_keys, found.sequences);
     let kept_out = KeptOutProof::default();
     Ok(Verification { tables: proofs, foreign_keys, sequences, catalog, kept_out, sum_key: hasher.key() })

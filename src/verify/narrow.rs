@@ -9,19 +9,21 @@ use super::rows::{Row, TableRows};
 use super::sums::RowHasher;
 use crate::diagnostic::Diagnostic;
 use crate::postgres::Connection;
-use crate::sqlite::Database;
 use siphasher::sip::SipHasher13;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Few enough to be small, enough that a bucket of a large table holds few rows.
 const BUCKETS: usize = 1 << 16;
 
+/// Reads the rows that a table is to have, with those of the differing tenants among them.
+pub(super) type ReadSource<'f> = dyn Fn(&mut dyn FnMut(&Row)) -> Result<(), Diagnostic> + 'f;
+
 /// Finds the first rows that differ among those of some tenants.
 pub(super) fn rows(
     rows: &TableRows,
     hasher: RowHasher,
     differing: &BTreeSet<Vec<u8>>,
-    source: &Database,
+    read_source: &ReadSource<'_>,
     target: &mut Connection,
 ) -> Result<Vec<RowDifference>, Diagnostic> {
     let mut key = Vec::new();
@@ -32,7 +34,7 @@ pub(super) fn rows(
         SipHasher13::new().hash(&key) as usize % BUCKETS
     };
     let mut buckets = vec![(0_u64, 0_u128); BUCKETS];
-    rows.for_each_in_source(source, &mut |row| {
+    read_source(&mut |row| {
         if differing.contains(rows.tenant_of(row)) {
             let (count, sum) = &mut buckets[bucket_of(row)];
             (*count, *sum) = (count.wrapping_add(1), sum.wrapping_add(hasher.hash(row)));
@@ -54,7 +56,7 @@ pub(super) fn rows(
             side(found.entry(key).or_default()).push(row.clone());
         }
     };
-    rows.for_each_in_source(source, &mut |row| keep(row, |sides| &mut sides.source))?;
+    read_source(&mut |row| keep(row, |sides| &mut sides.source))?;
     rows.for_each_in_target(target, |row| keep(row, |sides| &mut sides.target))?;
     Ok(found.into_values().flat_map(|sides| differences(rows, sides)).take(EXAMPLES).collect())
 }

@@ -6,17 +6,21 @@ use crate::server::connect;
 use crate::system::Moved;
 use rusqlite::Connection as Sqlite;
 use serde_json::Value;
+use std::path::PathBuf;
 use tenantry::schema::ColumnId;
 use tenantry::spec::Read;
 
 /// Checks that the accounts of a run close over its source, and returns how many rows were rejected.
-pub fn settled(audited: &Value, run: &Value, source: &str) -> u64 {
+pub fn settled(audited: &Value, run: &Value, sources: &[PathBuf]) -> u64 {
     assert_eq!(audited, run, "the audit said before what the run then did");
-    let sqlite = Sqlite::open(source).unwrap();
     let mut rejected = 0;
     for account in run.as_array().unwrap() {
         let table = account["table"].as_str().unwrap();
-        let rows: i64 = sqlite.query_row(&format!("SELECT count(*) FROM \"{table}\""), [], |row| row.get(0)).unwrap();
+        let count = |source| {
+            let sqlite = Sqlite::open(source).unwrap();
+            sqlite.query_row(&format!("SELECT count(*) FROM \"{table}\""), [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        let rows: i64 = sources.iter().map(count).sum();
         assert_eq!(account["source_rows"].as_u64(), Some(rows as u64), "{table}");
         assert_eq!(account["left_out"].as_u64(), Some(0), "{table}");
         rejected += account["rejected"].as_u64().unwrap();

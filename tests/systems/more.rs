@@ -257,7 +257,7 @@ fn one_more(moved: &Moved) {
     let mut postgres = connect(&moved.database, "postgres");
     let before = count(&mut postgres, "batches");
     for (tenant, code) in
-        [("berlin", "tenant-present"), (first.as_str(), "source-changed"), ("geneva", "shared-differs")]
+        [("berlin", "tenant-present"), (first.as_str(), "tenant-present"), ("geneva", "shared-differs")]
     {
         if tenant == "geneva" {
             sqlite.execute_batch("UPDATE courts SET name = 'Another' WHERE code = 'BGH'").unwrap();

@@ -14,7 +14,7 @@ pub struct System {
     pub name: &'static str,
     /// A query for the tenants of a source; `None` where the run names them.
     tenants: Option<&'static str>,
-    /// Where every tenant has a source of its own: its id, and the file of its rows.
+    /// Where every tenant has a source of its own: its id, and the file of its rows. The last one is added to the others.
     sources: &'static [(&'static str, &'static str)],
     /// Tables of which a session sees more than its tenant's rows, by a policy of the system's own.
     pub shown_beyond: &'static [&'static str],
@@ -64,6 +64,8 @@ pub struct Moved {
     pub rejected: u64,
     /// Where runs keep their snapshots.
     pub work: PathBuf,
+    /// The rows of those that were added to the others.
+    pub added: u64,
     folder: TempDir,
 }
 
@@ -79,6 +81,11 @@ impl Moved {
 
     pub fn url(&self) -> String {
         url(&self.database, "postgres")
+    }
+
+    /// Returns a pattern for the files that were moved together.
+    pub fn together(&self) -> PathBuf {
+        self.file("together/*.db")
     }
 
     /// Returns a path in a folder that ends with the run.
@@ -98,8 +105,19 @@ impl System {
         let plan = expect_json(&["plan", &spec]);
         let folder = tempfile::tempdir().unwrap();
         let work = folder.path().join("work");
-        let mut moved =
-            Moved { spec, database, project, plan, tenants: Vec::new(), tables: 0, rows: 0, rejected: 0, work, folder };
+        let mut moved = Moved {
+            spec,
+            database,
+            project,
+            plan,
+            tenants: Vec::new(),
+            tables: 0,
+            rows: 0,
+            rejected: 0,
+            added: 0,
+            work,
+            folder,
+        };
         match self.tenants {
             Some(query) => {
                 let source = self.source(&moved, "rows.sql");
@@ -116,10 +134,22 @@ impl System {
                 self.take(&mut moved, &source, &[]);
             }
             None => {
-                for (tenant, rows) in self.sources {
-                    let source = self.source(&moved, rows);
-                    moved.tenants.push(((*tenant).to_owned(), source.clone()));
-                    self.take(&mut moved, &source, &["--tenant", tenant]);
+                fs::create_dir(moved.file("together")).unwrap();
+                for (position, (tenant, rows)) in self.sources.iter().enumerate() {
+                    let mut source = self.source(&moved, rows);
+                    if position + 1 < self.sources.len() {
+                        let together = moved.file(&format!("together/{tenant}.db"));
+                        fs::rename(&source, &together).unwrap();
+                        source = together;
+                    }
+                    moved.tenants.push(((*tenant).to_owned(), source));
+                }
+                let together = moved.together();
+                self.take(&mut moved, &together, &[]);
+                if let Some((tenant, later)) = moved.tenants.last().cloned() {
+                    let before = moved.rows;
+                    self.take(&mut moved, &later, &["--tenant", &tenant]);
+                    moved.added = moved.rows - before;
                 }
             }
         }
@@ -157,9 +187,15 @@ impl System {
             [&["cutover", &spec, "--source", source, "--target", &url, "--bootstrap"], &work[..], more].concat();
         let run = expect_json(&cutover);
         assert_eq!(run["proven"], true, "{run}");
-        // Of a file beside others, its own rows are told.
+        // Of a file that is added to others, its own rows are told.
         moved.rows += run["rows_copied"].as_u64().or(run["added"]["rows"].as_u64()).unwrap();
-        moved.rejected += dirt::settled(&audit["accounts"], &run["accounts"], source);
+        // A pattern names those that are there so far, but the one that is added.
+        let is_together = |path: &&PathBuf| path.starts_with(moved.file("together"));
+        let sources: Vec<PathBuf> = match source.contains('*') {
+            true => moved.tenants.iter().map(|(_, path)| path).filter(is_together).cloned().collect(),
+            false => vec![source.into()],
+        };
+        moved.rejected += dirt::settled(&audit["accounts"], &run["accounts"], &sources);
         // Again: nothing is done.
         let again = expect_json(&cutover);
         assert!(again["finished_before"].is_object() || again["added_before"].is_object(), "{again}");

@@ -11,8 +11,15 @@ pub fn check(system: &System, moved: &Moved) {
     match system.one_source_a_tenant() {
         false => there_and_back(moved, &moved.database, &moved.url(), &["--source", source]),
         true => {
-            // What came later is not lost with what came first.
-            expect(2, &["rollback", &moved.spec, "--target", &moved.url()]);
+            // What came later is not lost with what came first, unless that is meant; then the files go in together again.
+            let rollback = ["rollback", &moved.spec, "--target", &moved.url()];
+            expect(2, &rollback);
+            expect(0, &[&rollback[..], &["--discard-new-rows", &moved.added.to_string()]].concat());
+            let (together, target) = (moved.together(), moved.url());
+            let together = ["--source", together.to_str().unwrap()];
+            killed_at("rows of file 2: after COMMIT", &cutover(moved, &target, &together));
+            expect(0, &cutover(moved, &target, &["--resume"]));
+            there_and_back(moved, &moved.database, &target, &together);
             // Where nothing has come later yet, the first is undone as any other run is.
             create_database("way_back");
             let target = url("way_back", "postgres");

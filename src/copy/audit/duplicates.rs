@@ -8,11 +8,11 @@
 //! Memory is bounded: past [`MOST`] hashes only a half, a quarter and so on of them is kept, and the rest looked at in further
 //! passes.
 
-use super::EncodedRow;
+use crate::copy::encoded::EncodedRow;
 use crate::ident::visible;
 use crate::plan::Plan;
 use crate::rewrite::ColumnValue;
-use crate::schema::{ColumnId, PgType, TableId};
+use crate::schema::{ColumnId, Expr, Index, PgType, TableId};
 use siphasher::sip::SipHasher13;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -21,7 +21,7 @@ use std::hash::BuildHasher;
 const MOST: usize = 8 << 20;
 
 /// Watches one key of one table.
-pub(super) struct KeyWatch {
+pub(in crate::copy) struct KeyWatch {
     /// The key's name and columns.
     pub place: String,
     /// The key, as the spec names it.
@@ -93,6 +93,12 @@ impl KeyWatch {
 
     /// Hashes a key; `None` with a NULL in it, which is like no other.
     fn hash(&mut self, row: &EncodedRow<'_>) -> Option<u64> {
+        self.key(row)?;
+        Some(self.hasher.hash(&self.scratch))
+    }
+
+    /// Returns a key in a form that is equal exactly where PostgreSQL finds keys equal; `None` with a NULL in it.
+    pub fn key(&mut self, row: &EncodedRow<'_>) -> Option<&[u8]> {
         self.scratch.clear();
         for column in &self.columns {
             let start = self.scratch.len();
@@ -101,7 +107,7 @@ impl KeyWatch {
             let length = (self.scratch.len() - start) as u64;
             self.scratch[start..start + 8].copy_from_slice(&length.to_be_bytes());
         }
-        Some(self.hasher.hash(&self.scratch))
+        Some(&self.scratch)
     }
 }
 
@@ -144,13 +150,29 @@ fn whole_numbers(document: &mut serde_json::Value) {
 }
 
 /// Lists the target's columns that rows are written to, in their order.
-pub(super) fn written(plan: &Plan, target: TableId) -> Vec<ColumnId> {
+pub(in crate::copy) fn written(plan: &Plan, target: TableId) -> Vec<ColumnId> {
     let is_written = |column: &ColumnId| !matches!(plan.rewritten.values[column.index()], ColumnValue::Generated(_));
     plan.rewritten.target.table(target).columns.iter().copied().filter(is_written).collect()
 }
 
+/// Among which rows keys have to differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// Those of one source, which holds most keys unique itself.
+    OneSource,
+    /// Those of several files, which know nothing of each other: all keys without the tenant.
+    Files,
+    /// The same, for the primary key alone.
+    FilesPrimary,
+}
+
+/// Returns the primary key of a table that files share; `None` where it has none.
+pub(in crate::copy) fn primary_key_over_files(plan: &Plan, target: TableId) -> Option<KeyWatch> {
+    watches(plan, target, Over::FilesPrimary, &mut Vec::new()).into_iter().next()
+}
+
 /// Lists the keys of a target table that could become equal; what cannot be judged gets a sentence in `unjudged`.
-pub(super) fn watches(plan: &Plan, target: TableId, unjudged: &mut Vec<String>) -> Vec<KeyWatch> {
+pub(super) fn watches(plan: &Plan, target: TableId, over: Over, unjudged: &mut Vec<String>) -> Vec<KeyWatch> {
     let schema = &plan.rewritten.target;
     let table = schema.table(target);
     let mut wanted: Vec<(String, Vec<ColumnId>, bool)> = Vec::new();
@@ -164,12 +186,21 @@ pub(super) fn watches(plan: &Plan, target: TableId, unjudged: &mut Vec<String>) 
     }
     let source = plan.rewritten.source_tables[target.index()];
     let added = &plan.tenancy.table(source).new_indexes;
+    let tenant = plan.rewritten.tenant_columns[target.index()];
+    let holds_tenant = |index: &Index| {
+        index.parts.iter().any(|part| matches!(part.expr, Expr::Column(column) if Some(column) == tenant))
+    };
     for index in table.indexes.iter().map(|&index| schema.index(index)).filter(|index| index.unique) {
         match index.plain_columns() {
             Some(columns) if index.predicate.is_none() => wanted.push((index.name.clone(), columns, false)),
             // Of the source's own, the translation accepts and refuses the same values.
-            _ if added.iter().any(|added| added.name == index.name) => unjudged.push(format!(
+            _ if over == Over::OneSource && added.iter().any(|added| added.name == index.name) => unjudged.push(format!(
                 "{}: the unique index {} holds for some rows only: the server alone can tell whether two of them are equal",
+                visible(&table.name),
+                visible(&index.name)
+            )),
+            _ if over == Over::Files && !holds_tenant(index) => unjudged.push(format!(
+                "{}: the unique index {} does not hold the tenant: the server alone can tell whether rows of two files are equal",
                 visible(&table.name),
                 visible(&index.name)
             )),
@@ -179,7 +210,6 @@ pub(super) fn watches(plan: &Plan, target: TableId, unjudged: &mut Vec<String>) 
     let written = written(plan, target);
     let given = plan.source.unique_column_sets(source);
     let is_copied = plan.tenancy.copied_tables(&plan.source)[source.index()];
-    let tenant = plan.rewritten.tenant_columns[target.index()];
     let watch = |(name, columns, is_primary): (String, Vec<ColumnId>, bool)| {
         let has_tenant = tenant.is_some_and(|tenant| columns.contains(&tenant));
         let from: Vec<Option<ColumnId>> = columns.iter().map(|&column| source_of(plan, column)).collect();
@@ -187,7 +217,12 @@ pub(super) fn watches(plan: &Plan, target: TableId, unjudged: &mut Vec<String>) 
             let at = from.iter().position(|from| *from == Some(*column));
             at.is_some_and(|at| tells_apart(plan, columns[at]))
         };
-        if given.iter().any(|set| set.iter().all(faithful)) && (has_tenant || !is_copied) {
+        let is_unique = match over {
+            Over::OneSource => given.iter().any(|set| set.iter().all(faithful)) && (has_tenant || !is_copied),
+            Over::Files => has_tenant,
+            Over::FilesPrimary => has_tenant || !is_primary,
+        };
+        if is_unique {
             return None;
         }
         let positions: Option<Vec<usize>> =
@@ -274,8 +309,8 @@ fn tells_apart(plan: &Plan, column: ColumnId) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::split;
     use super::*;
+    use crate::copy::encoded::split;
 
     fn watch(data_type: PgType, folds_case: bool, most: usize) -> KeyWatch {
         KeyWatch {

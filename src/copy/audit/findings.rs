@@ -51,7 +51,7 @@ pub enum Severity {
 }
 
 /// How many keys a finding names.
-const KEYS_SHOWN: usize = 5;
+pub(super) const KEYS_SHOWN: usize = 5;
 
 /// How many bytes of a value are kept for those who ask for values.
 const VALUE_SHOWN: usize = 200;
@@ -62,6 +62,7 @@ enum Kind {
     Fault(FaultKind, Detail),
     Check(String),
     Duplicate(String),
+    SharedDiffers,
     IndexRow(String),
     Spelling(ForeignKeyId),
 }
@@ -176,6 +177,29 @@ impl<'p> Findings<'p> {
         });
     }
 
+    /// Counts a row whose key a row of another file has, too; the key is one without the tenant.
+    pub fn duplicate_across(&mut self, watch: &KeyWatch, table: TableId, key: impl FnOnce() -> String) {
+        let plan = self.plan;
+        self.entry(table, Kind::Duplicate(watch.place.clone()), key, || {
+            let name = &plan.source.table(table).name;
+            let reason = "has the same key as a row of another file, and the key does not hold the tenant".to_owned();
+            Finding {
+                suggestion: suggestion::of_duplicate(plan, table, watch),
+                ..Finding::new("duplicate-key", table, format!("{name}: {}", watch.place), reason)
+            }
+        });
+    }
+
+    /// Counts a shared row that differs from that of another file under the same key.
+    pub fn shared_differs(&mut self, table: TableId, key: impl FnOnce() -> String) {
+        let plan = self.plan;
+        self.entry(table, Kind::SharedDiffers, key, || {
+            let name = plan.source.table(table).name.clone();
+            let reason = "is shared, and two files have different rows under one key".to_owned();
+            Finding::new("shared-differs", table, name, reason)
+        });
+    }
+
     /// Counts a row that an index may have no room for.
     pub fn long_index_row(&mut self, index: &IndexRows, table: TableId, key: impl FnOnce() -> String) {
         let plan = self.plan;
@@ -240,9 +264,14 @@ impl<'p> Findings<'p> {
     /// Those of SQLite, which is asked what else columns hold.
     pub fn finish(mut self, database: &Database) -> Result<(Vec<Finding>, Vec<Finding>), Diagnostic> {
         self.look_for_mixtures(database)?;
-        let mut found: Vec<Finding> = self.found.into_values().collect();
+        let mut found = self.into_findings();
         found.sort_by_key(|finding| (rank(finding.code), std::cmp::Reverse(finding.rows)));
         Ok(found.into_iter().partition(|finding| finding.severity() == Severity::Stops))
+    }
+
+    /// Returns what has been found, by table.
+    pub fn into_findings(self) -> Vec<Finding> {
+        self.found.into_values().collect()
     }
 }
 
@@ -282,7 +311,7 @@ impl Finding {
 }
 
 /// What puts rows into the wrong hands comes first, then what is lost, then what does not fit.
-fn rank(code: &str) -> usize {
+pub(super) fn rank(code: &str) -> usize {
     const ORDER: &[&str] = &[
         "tenant-conflict",
         "several-tenants",
@@ -291,6 +320,7 @@ fn rank(code: &str) -> usize {
         "no-case",
         "no-tenant",
         "orphan",
+        "shared-differs",
         "other-spelling",
         "duplicate-key",
         "null-value",

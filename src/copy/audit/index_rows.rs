@@ -3,7 +3,7 @@
 //! PostgreSQL compresses long values before it gives up, so a long row is a warning: how far it shrinks, only the server
 //! can tell. Random text does not shrink at all, most words do by half.
 
-use super::EncodedRow;
+use crate::copy::encoded::EncodedRow;
 use crate::plan::Plan;
 use crate::schema::{ColumnId, IndexMethod, PgType, TableId};
 

@@ -4,10 +4,12 @@
 //! shows between rows: keys that become equal on the way (`duplicates`). A CHECK is asked of SQLite beside the row
 //! (`checks`), the room of an index is measured on the row's own bytes (`index_rows`). What decides a finding is a line of
 //! the spec (`suggestion`). Tables are read side by side (`threads`), and where a copy follows, what has been encoded is put
-//! away for it.
+//! away for it. Several files that go into one target are audited one by one (`files`), and then beside each other (`across`).
 
+mod across;
 mod checks;
 mod duplicates;
+mod files;
 mod findings;
 mod index_rows;
 mod sizes;
@@ -17,21 +19,23 @@ mod suggestion;
 mod tests;
 mod threads;
 
+pub(super) use duplicates::{KeyWatch, primary_key_over_files, written};
+pub use files::audit_files;
 pub use findings::{Finding, Severity};
 pub use sizes::TableSize;
 pub use suggestion::{Suggestion, suggestions_yaml};
 
 use super::clusters::Clusters;
+use super::encoded::{EncodedRow, each_copy};
 use super::prepared::{Prepared, gather_rows};
 use super::ranks::Ranks;
 use super::rows::SourceTable;
 use super::settle::{Account, Reject, Settled, settle};
 use crate::diagnostic::Diagnostic;
 use crate::plan::Plan;
-use crate::remap::{Remapper, TargetRow, Tenants};
+use crate::remap::{Remapper, Tenants};
 use crate::schema::{ColumnId, TableId};
 use crate::sqlite::{Database, Snapshot};
-use duplicates::KeyWatch;
 use findings::Findings;
 use index_rows::IndexRows;
 use sizes::SizeWatch;
@@ -109,55 +113,6 @@ pub fn audit<'p>(
     progress: &mut dyn FnMut(&str, u64),
 ) -> Result<(Audit, Prepared<'p>), Diagnostic> {
     threads::audit(plan, database, Vec::new(), None, progress)
-}
-
-/// One row of the target, as fields of binary COPY.
-struct EncodedRow<'r> {
-    /// The bytes of the row: the number of fields, and each with its length before it.
-    bytes: &'r [u8],
-    /// Where each field begins, behind its length; `None` for NULL.
-    fields: &'r [Option<(usize, usize)>],
-}
-
-impl EncodedRow<'_> {
-    /// Returns a field's bytes; `None` for NULL.
-    fn field(&self, position: usize) -> Option<&[u8]> {
-        let (start, end) = self.fields.get(position).copied().flatten()?;
-        self.bytes.get(start..end)
-    }
-}
-
-/// Finds the fields of a row.
-fn split(bytes: &[u8], fields: &mut Vec<Option<(usize, usize)>>) {
-    fields.clear();
-    let mut at = 2;
-    while let Some(length) = bytes.get(at..at + 4).and_then(|length| length.first_chunk()) {
-        at += 4;
-        match usize::try_from(i32::from_be_bytes(*length)) {
-            Ok(length) => {
-                fields.push(Some((at, at + length)));
-                at += length;
-            }
-            // -1 stands for NULL.
-            Err(_) => fields.push(None),
-        }
-    }
-}
-
-/// Calls `f` with each of a row's copies, the first of which begins at `start`.
-fn each_copy(
-    out: &[u8],
-    mut start: usize,
-    rows: &[TargetRow],
-    fields: &mut Vec<Option<(usize, usize)>>,
-    f: &mut dyn FnMut(&EncodedRow<'_>),
-) {
-    for row in rows {
-        let bytes = &out[start..row.end];
-        start = row.end;
-        split(bytes, fields);
-        f(&EncodedRow { bytes, fields });
-    }
 }
 
 /// What is read of one table, and asked of its rows.

@@ -2,7 +2,7 @@
 //!
 //! Keys are learnt first, by one thread, and then shared. The largest table is read first, so that it is not waited for alone.
 
-use super::duplicates::{self, KeyWatch};
+use super::duplicates::{self, KeyWatch, Over};
 use super::findings::Findings;
 use super::{Audit, OrderTenants, TableAudit, TableSize};
 use crate::copy::clusters::{Clusters, SpillFile};
@@ -30,7 +30,7 @@ pub(super) fn audit<'p>(
     let mut audit = Audit::default();
     let mut waiting = Vec::new();
     for target in plan.rewritten.target.table_ids() {
-        let watches = duplicates::watches(plan, target, &mut audit.unjudged);
+        let watches = duplicates::watches(plan, target, Over::OneSource, &mut audit.unjudged);
         let table = TableAudit::new(plan, &mut remapper, target, database, &mut audit.unjudged)?;
         let name = &plan.source.table(plan.rewritten.source_tables[target.index()]).name;
         waiting.push(Waiting { rows: database.greatest_rowid(name), watches, table });

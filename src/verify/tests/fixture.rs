@@ -6,7 +6,7 @@ use crate::plan::{Plan, Section};
 use crate::postgres::{Connection, Server, testing};
 use crate::spec;
 use crate::sqlite::{Database, Snapshot, read_source};
-use crate::verify::{RowDifferenceKind, Verification, prove};
+use crate::verify::{Origin, RowDifferenceKind, Verification, prove};
 
 /// A SQLite database and the plan made from it.
 pub(super) struct Fixture {
@@ -53,7 +53,7 @@ impl Fixture {
     }
 
     pub fn verify(&self, target: &mut Connection) -> Verification {
-        prove(&self.plan, &self.source, Vec::new(), target, &mut [], &mut |_, _| {}).unwrap()
+        prove(&self.plan, Origin::Database(&self.source, Vec::new()), target, &mut [], &mut |_, _| {}).unwrap()
     }
 }
 

@@ -1,0 +1,199 @@
+//! A cutover of several files at once: one run, one journal, a tenant for each.
+
+use super::cutover::{
+    Arguments, Done, Stop, finished, make_roles, nothing_to_continue, open, refuse_other_inputs, unfinished,
+};
+use super::progress::Progress;
+use super::project::Project;
+use super::run_files::RunFiles;
+use super::target::Opened;
+use super::tenant_files::gather;
+use crate::copy::{NewFiles, Session, TenantFile, audit_files, hash_of_files};
+use crate::diagnostic::Diagnostic;
+use crate::ident::visible;
+use crate::plan::Plan;
+use crate::postgres::{AddedTenant, FileRecord, RunRecord};
+use crate::report::rejects_text;
+use std::path::PathBuf;
+
+/// Runs, or continues, a cutover of several files; a run that is continued knows its files itself.
+pub(super) fn steps(
+    arguments: &Arguments,
+    paths: &[PathBuf],
+    project: &mut Project,
+    progress: &mut Progress,
+) -> Result<Done, Stop> {
+    if arguments.runbook.is_some() {
+        return Err(Diagnostic::error("runbook-one-file", "--runbook is for the rehearsal of one database")
+            .help("leave it out; the summary of the run tells the time of each phase")
+            .into());
+    }
+    let target = open(arguments, progress)?;
+    let spec_hash = project.run_hash();
+    // The plan names no tenant here; the files' own plans do.
+    let plan = project.plan.clone();
+    let mut session = Session::open(&plan, target.server())?;
+    let last = session.last_run().cloned();
+    if let Some(record) = last.as_ref().filter(|record| !arguments.replace && record.finished.is_none()) {
+        return match arguments.resume {
+            true => resume(arguments, record, &spec_hash, &mut session, &target, progress),
+            false => Err(unfinished(arguments, record).into()),
+        };
+    }
+    if arguments.resume
+        && let Some(record) = last
+    {
+        return finished(&mut session, record);
+    }
+    if paths.is_empty() {
+        return Err(nothing_to_continue().into());
+    }
+    progress.phase("snapshot");
+    let sources = RunFiles::open(arguments, paths, arguments.target.trim() == "scratch")?;
+    let mut files = gather(project, paths, &arguments.names, &mut |number| {
+        progress.rows("files", number as u64);
+        sources.snapshot(number)
+    })?;
+    if let Some(record) = last.as_ref().filter(|_| !arguments.replace) {
+        let binding = session.binding(&spec_hash, &hash_of_files(&files));
+        let was = &record.binding;
+        if (&was.spec, &was.ddl) == (&binding.spec, &binding.ddl) {
+            if was.snapshot != binding.snapshot {
+                let (were, added) = (session.files(record)?, session.added()?);
+                refuse_changed(record, &were, &added, &files)?;
+            }
+            return finished(&mut session, record.clone());
+        }
+    }
+    progress.phase("audit");
+    let audited = audit_files(&plan, &mut files, &mut |file, rows| progress.rows(file, rows))?;
+    if !audited.findings.is_empty() {
+        return Err(Stop::Refused(Box::new(audited)));
+    }
+    progress.phase("target");
+    make_roles(arguments, &plan, &mut session)?;
+    let tables = arguments.tables();
+    if arguments.dry_run {
+        session.preflight_files(&files, tables)?;
+        let source_bytes = files.iter().map(|file| file.snapshot.bytes).sum();
+        return Ok(Done::DryRun { audit: audited, target: target.describe(), source_bytes, rehearsal: None });
+    }
+    let replaced = match last {
+        Some(_) if arguments.replace => Some(session.roll_back(arguments.discard_new_rows)?),
+        _ => None,
+    };
+    session.preflight_files(&files, tables)?;
+    for file in &mut files {
+        sources.keep(&mut file.snapshot)?;
+        sources.keep_rejects(&file.snapshot, &rejects_text(&plan, &file.settled.rejects))?;
+    }
+    let id = session.begin_files(&NewFiles { spec_hash: &spec_hash, files: &files, tables })?;
+    let jobs = arguments.jobs.into();
+    let run = session.execute_files(id, &files, jobs, &mut |event| progress.event(event));
+    let run = run.map_err(|error| Stop::Interrupted(error.into()))?;
+    let around = sources.around(&files, false, replaced);
+    drop(session);
+    let described = target.describe();
+    let kept = if arguments.keep && run.verification.is_proven() { target.keep()? } else { None };
+    Ok(Done::Run {
+        run: Box::new(run),
+        around: Box::new(around),
+        kept,
+        audit: Some(audited),
+        source_hash: hash_of_files(&files),
+        target: described,
+        figures: None,
+        rehearsal: None,
+    })
+}
+
+/// Continues an interrupted run from the snapshots that it keeps.
+fn resume(
+    arguments: &Arguments,
+    record: &RunRecord,
+    spec_hash: &str,
+    session: &mut Session<'_>,
+    target: &Opened,
+    progress: &mut Progress,
+) -> Result<Done, Stop> {
+    progress.phase("snapshot");
+    let recorded = session.files(record)?;
+    if recorded.is_empty() {
+        return Err(of_one_database(record).into());
+    }
+    let (sources, mut files) = RunFiles::kept(arguments, record, &recorded)?;
+    refuse_other_inputs(record, &session.binding(spec_hash, &hash_of_files(&files)))?;
+    let plan = session.plan();
+    files.iter_mut().try_for_each(|file| file.settle(plan))?;
+    let jobs = arguments.jobs.into();
+    let run = session.execute_files(record.id, &files, jobs, &mut |event| progress.event(event));
+    let run = run.map_err(|error| Stop::Interrupted(error.into()))?;
+    let around = sources.around(&files, true, None);
+    Ok(Done::Run {
+        run: Box::new(run),
+        around: Box::new(around),
+        kept: None,
+        audit: None,
+        source_hash: hash_of_files(&files),
+        target: target.describe(),
+        figures: None,
+        rehearsal: None,
+    })
+}
+
+/// Refuses to continue without a tenant what is no run of several files: such a run has to be told it.
+pub(super) fn refuse_other_run(plan: &Plan, target: &Opened, named: Result<(), Diagnostic>) -> Result<(), Stop> {
+    let mut session = Session::open(plan, target.server())?;
+    match session.last_run().cloned() {
+        Some(record) if session.files(&record)?.is_empty() => Ok(named?),
+        _ => Ok(()),
+    }
+}
+
+fn of_one_database(record: &RunRecord) -> Diagnostic {
+    let message = format!("the run of {} moves one database, and --source names several", record.started);
+    Diagnostic::error("run-differs", message).help("continue it with that database, or without --source")
+}
+
+/// Builds the error for a run of several files that is to be continued with one.
+pub(super) fn of_files(record: &RunRecord) -> Diagnostic {
+    let message = format!("the run of {} moves several files, and --source names one", record.started);
+    Diagnostic::error("run-differs", message).help("continue it without --source and --tenant: it knows its files")
+}
+
+/// Refuses files that are not those of a run that was finished, together with those that were added since.
+fn refuse_changed(
+    record: &RunRecord,
+    were: &[FileRecord],
+    added: &[AddedTenant],
+    files: &[TenantFile],
+) -> Result<(), Diagnostic> {
+    let mut lines = Vec::new();
+    for file in files {
+        let was = were.iter().find(|was| was.tenant == file.tenant).map(|was| &was.snapshot);
+        let added = added.iter().find(|added| added.tenant == file.tenant).map(|added| &added.snapshot);
+        match was.or(added) {
+            None => lines.push(format!("  new: {}, the tenant {}", visible(&file.name), visible(&file.tenant))),
+            Some(was) if *was != file.snapshot.hash => {
+                lines.push(format!("  written to since: {}", visible(&file.name)));
+            }
+            Some(_) => {}
+        }
+    }
+    for was in were.iter().filter(|was| !files.iter().any(|file| file.tenant == was.tenant)) {
+        lines.push(format!("  not named: {}, the tenant {}", visible(&was.path), visible(&was.tenant)));
+    }
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let finished = record.finished.as_deref().unwrap_or_default();
+    let message = match were.is_empty() {
+        true => format!("a cutover of one database was finished at {finished}"),
+        false => format!("this cutover was finished at {finished}, and its files were others"),
+    };
+    Err(Diagnostic::error("source-changed", message).help(format!(
+        "{}\nnothing was changed; a new file is added by itself: --source FILE --tenant ID; to move the files as they are \
+         now, run with --replace, which undoes the finished run first",
+        lines.join("\n")
+    )))
+}

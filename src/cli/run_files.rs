@@ -1,0 +1,155 @@
+//! Where the rows of a cutover of several files come from: the files, frozen or not, and the snapshots that the run keeps.
+
+use super::cutover::Arguments;
+use super::run_source::folder;
+use crate::copy::{RolledBack, TenantFile, accounts_of_files};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::ident::visible;
+use crate::postgres::{FileRecord, RunRecord};
+use crate::report::{MovedOn, Surroundings};
+use crate::sqlite::{Frozen, Snapshot, Taking, WorkDir};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The sources, and the folder of the run.
+pub(super) struct RunFiles {
+    paths: Vec<PathBuf>,
+    max_block: Option<Duration>,
+    /// In the order of the paths, where the sources are frozen.
+    frozen: Vec<Frozen>,
+    /// None for a rehearsal, whose snapshots go with the server.
+    work: Option<WorkDir>,
+}
+
+impl RunFiles {
+    /// Opens the folder, and freezes the sources where that is asked for.
+    ///
+    /// # Errors
+    /// Those of the folder; of all sources that cannot be frozen.
+    pub fn open(arguments: &Arguments, paths: &[PathBuf], is_scratch: bool) -> Result<Self, Diagnostics> {
+        let keeps = arguments.work_dir.is_some() || !is_scratch;
+        let work = keeps.then(|| WorkDir::open(&folder(arguments))).transpose()?;
+        Self::with(arguments, paths.to_vec(), work)
+    }
+
+    fn with(arguments: &Arguments, paths: Vec<PathBuf>, work: Option<WorkDir>) -> Result<Self, Diagnostics> {
+        let mut errors = Diagnostics::default();
+        let mut frozen = Vec::new();
+        for path in paths.iter().filter(|_| arguments.freeze) {
+            match Frozen::take(path) {
+                Ok(held) => frozen.push(held),
+                Err(error) => errors.push(error),
+            }
+        }
+        let max_block = arguments.max_block.map(Duration::from_secs_f64);
+        errors.into_result(Self { paths, max_block, frozen, work })
+    }
+
+    /// Finds the snapshots that an interrupted run keeps; where one is gone, its source serves as long as it is the same.
+    ///
+    /// # Errors
+    /// `snapshot-missing` for each that cannot be had; those of the folder.
+    pub fn kept(
+        arguments: &Arguments,
+        record: &RunRecord,
+        files: &[FileRecord],
+    ) -> Result<(Self, Vec<TenantFile>), Diagnostics> {
+        let recorded = record.snapshot_path.as_deref().and_then(|path| Path::new(path).parent()).map(Path::to_owned);
+        let named = folder(arguments);
+        let folder = match recorded {
+            Some(recorded) if arguments.work_dir.is_none() && !named.is_dir() => recorded,
+            _ => named,
+        };
+        let paths = files.iter().map(|file| PathBuf::from(&file.path)).collect();
+        let sources = Self::with(arguments, paths, Some(WorkDir::open(&folder)?))?;
+        let mut errors = Diagnostics::default();
+        let mut found = Vec::with_capacity(files.len());
+        for (number, file) in files.iter().enumerate() {
+            match sources.find(number, file) {
+                Ok(snapshot) => found.push(TenantFile::new(file.path.clone(), file.tenant.clone(), snapshot)),
+                Err(error) => errors.push(error),
+            }
+        }
+        errors.into_result((sources, found))
+    }
+
+    fn find(&self, number: usize, file: &FileRecord) -> Result<Snapshot, Diagnostic> {
+        if let Some(snapshot) = self.work.as_ref().map(|work| work.find(&file.snapshot)).transpose()?.flatten() {
+            return Ok(snapshot);
+        }
+        let missing = |reason: &str| {
+            let name = visible(&file.path);
+            Diagnostic::error("snapshot-missing", format!("the run's snapshot of {name} is not there any more, and {reason}"))
+                .help("name the folder that holds it with --work-dir; without it the run can only be undone, by `tenantry rollback`")
+        };
+        let mut snapshot = self.snapshot(number).map_err(|error| missing(&error.message))?;
+        if snapshot.hash != file.snapshot {
+            return Err(missing("the file has been written to since it was taken"));
+        }
+        self.keep(&mut snapshot)?;
+        Ok(snapshot)
+    }
+
+    /// Takes a snapshot of the file with this number, which goes again unless it is kept.
+    pub fn snapshot(&self, number: usize) -> Result<Snapshot, Diagnostic> {
+        let taking = Taking { max_block: self.max_block, frozen: self.frozen.get(number) };
+        match &self.work {
+            Some(work) => work.take(&self.paths[number], &taking),
+            None => Snapshot::take_with(&self.paths[number], &taking),
+        }
+    }
+
+    /// Keeps a snapshot, where the run has a folder.
+    pub fn keep(&self, snapshot: &mut Snapshot) -> Result<(), Diagnostic> {
+        self.work.as_ref().map_or(Ok(()), |work| work.keep(snapshot))
+    }
+
+    /// Keeps the rejected rows of a file beside its snapshot, a line of JSON each, where the run has a folder.
+    pub fn keep_rejects(&self, snapshot: &Snapshot, lines: &str) -> Result<(), Diagnostic> {
+        match &self.work {
+            Some(work) if !lines.is_empty() => work.keep_rejects(snapshot, lines),
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks at the sources once more when the run has ended, and gathers what the report says beside the proof.
+    pub fn around(&self, files: &[TenantFile], resumed: bool, replaced: Option<RolledBack>) -> Surroundings {
+        let mut written = Vec::new();
+        let mut unknown = None;
+        for (number, file) in files.iter().enumerate() {
+            let looked = match (&file.snapshot.source_state, self.frozen.is_empty()) {
+                (Some(state), true) => state.has_moved_on(),
+                (None, true) => Err(Diagnostic::error("source-unreadable", "nothing tells what the source was like")),
+                // What was written between the interruption and the lock counts as well; nothing else may open the file.
+                (_, false) if resumed => self.snapshot(number).map(|now| now.hash != file.snapshot.hash),
+                (_, false) => Ok(false),
+            };
+            match looked {
+                Ok(false) => {}
+                Ok(true) => written.push(file.name.clone()),
+                Err(error) => drop(unknown.get_or_insert(error.message)),
+            }
+        }
+        let moved_on = match unknown {
+            _ if !self.frozen.is_empty() && !resumed => MovedOn::Frozen,
+            _ if !written.is_empty() => MovedOn::Yes,
+            Some(reason) => MovedOn::Unknown(reason),
+            None => MovedOn::No,
+        };
+        let kept = files.first().and_then(|file| file.snapshot.kept_at()).and_then(Path::parent).map(Path::to_owned);
+        // The backup has to outlive the machine; a run that only wants to be continued notices damage by the hashes.
+        let unsafe_backup =
+            self.work.iter().find_map(|work| files.iter().find_map(|file| work.settle(&file.snapshot).err()));
+        Surroundings {
+            tenants: files.len(),
+            accounts: accounts_of_files(files),
+            resumed,
+            replaced,
+            blocked: files.iter().filter_map(|file| file.snapshot.blocked).max(),
+            moved_on,
+            written,
+            snapshot: kept,
+            unsafe_backup: unsafe_backup.map(|error| error.message),
+        }
+    }
+}
