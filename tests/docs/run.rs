@@ -236,12 +236,13 @@ fn every_command_does_what_the_page_says() {
         is_wanted && page.blocks.iter().any(|block| block.language == "console")
     });
     assert!(!pages.is_empty(), "there is no such page with commands");
-    let server = Scratch::start(Durability::Off).unwrap_or_else(|error| panic!("{error:?}"));
     let queue = Mutex::new(pages.iter().enumerate());
     let faults = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {
             scope.spawn(|| {
+                // Roles belong to a server: with one each, workers do not make the same ones at the same time.
+                let server = Scratch::start(Durability::Off).unwrap_or_else(|error| panic!("{error:?}"));
                 loop {
                     let next = queue.lock().unwrap().next();
                     let Some((number, page)) = next else { break };
