@@ -2,8 +2,9 @@
 # Makes sure that the tools for building, testing and the demo are there: installs them where apt can do so without
 # asking, and says what to install elsewhere.
 #
-#   tests/deps.sh           check and install; silent when nothing is missing
-#   tests/deps.sh bindir    print the directory of the newest PostgreSQL's server programs
+#   tests/deps.sh              check and install; silent when nothing is missing
+#   tests/deps.sh pgbouncer    the same, and pgbouncer with it
+#   tests/deps.sh bindir       print the directory of the newest PostgreSQL's server programs
 set -euo pipefail
 
 # ON DELETE SET NULL (column), which the generated DDL relies on, came with this version.
@@ -31,7 +32,10 @@ missing() {
     command -v cc >/dev/null || printf '%s\n' gcc libc6-dev
     command -v sqlite3 >/dev/null || echo sqlite3
     [ -n "$(newest_postgres)" ] || echo postgresql
+    [ "$with" != pgbouncer ] || [ -n "$(PATH=$PATH:/usr/sbin command -v pgbouncer)" ] || echo pgbouncer
 }
+
+with=${1-}
 
 if [ "${1-}" = bindir ]; then
     newest_postgres
