@@ -42,7 +42,11 @@ pub const NOT_RUN: &[(&str, &str, &str)] = &[
         "export TENANTRY_OWNER_PASSWORD=… TENANTRY_APP_PASSWORD=… TENANTRY_VERIFIER_PASSWORD=…",
         "passwords are the reader's",
     ),
-    ("docs/migrations.md", "alembic upgrade +1    # the tables", "needs Alembic: tests/systems/alembic.sh goes this way"),
+    (
+        "docs/migrations.md",
+        "alembic upgrade +1    # the tables",
+        "needs Alembic: tests/systems/alembic.sh goes this way",
+    ),
     (
         "docs/systems/README.md",
         "make demo SYSTEM=bai    # one of them, slowly, with what PostgreSQL refuses afterwards",
