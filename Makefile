@@ -14,9 +14,10 @@ help: ## List what can be made
 demo: deps ## Move a whole system into a throwaway PostgreSQL and watch it refuse a foreign tenant's row (SYSTEM=bai)
 	@SYSTEM=$(SYSTEM) tests/demo.sh
 
-systems: deps ## Take all five systems from SQLite to PostgreSQL, and one of them by Alembic (from PyPI)
+systems: deps ## Take all five systems from SQLite to PostgreSQL; one by Alembic (from PyPI), one behind pgbouncer (from apt)
 	cargo test --locked --test systems
 	tests/systems/alembic.sh
+	tests/systems/pgbouncer.sh
 
 test: deps ## Run all tests, against a PostgreSQL they start themselves
 	cargo test --locked

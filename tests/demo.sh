@@ -59,10 +59,13 @@ refused() {
         printf '\nPostgreSQL accepted this statement: the tenants are not isolated\n' >&2
         exit 1
     fi
-    sed -n '1,2p' <<<"$answer"
+    grep -E '^(ERROR|DETAIL):' <<<"$answer"
     echo
     [[ $answer == *" $1: "* ]] || { echo "this is not the refusal to expect, SQLSTATE $1" >&2; exit 1; }
 }
+
+# source_of FILE DATABASE: a SQLite database of the system's, with the rows of a file.
+source_of() { cat "fixtures/$system/schema.sql" "fixtures/$system/$1" | sqlite3 -bail "$2"; }
 
 # Customer 1 belongs to acct-0031, customer 2 to acct-0021.
 isolation_of_bai() {
@@ -81,6 +84,11 @@ isolation_of_bai() {
     step 'For a customer of its own it is accepted, and gets an id above all others'
     query -e -c "INSERT INTO invoices (account_id, customer_account_id, customer_id, invoice_number, issue_date)
   VALUES ('acct-0031', 'acct-0031', 1, 'DEMO-1', '2024-03-05') RETURNING account_id, id, invoice_number;"
+
+    step 'The application connects as a role of its own, which works with rows and with nothing else'
+    as bai_app "UPDATE customers SET name = 'Demo' WHERE (account_id, id) = ('acct-0031', 1) RETURNING account_id, id, name;"
+    refused_as bai_app 42501 'TRUNCATE payments;'
+    refused_as bai_app 42501 'ALTER TABLE invoices DROP CONSTRAINT invoices_customer_account_id_check;'
 }
 
 isolation_of_docuflow() {
@@ -107,6 +115,16 @@ isolation_of_legal_dashboard() {
     as legal_app "SET LOCAL app.installation = 'berlin';
   SELECT status, count(*) FROM batches GROUP BY status ORDER BY status;"
 
+    step "Berlin's file is added, while Hamburg works on"
+    local server
+    server=$(told connect | sed -n "s/^psql -h '\{0,1\}\([^' ]*\).*/\1/p")
+    source_of installations/berlin.sql "$work/berlin.db"
+    tenantry cutover "$spec" --source "$work/berlin.db" --tenant berlin --work-dir "$work/runs" \
+        --target "postgresql://postgres@/tenantry?host=$server" 2>/dev/null
+    echo
+    as legal_app "SET LOCAL app.installation = 'berlin';
+  SELECT status, count(*) FROM batches GROUP BY status ORDER BY status;"
+
     step 'What it inserts is the installation'"'"'s, without being told'
     as legal_app "SET LOCAL app.installation = 'hamburg';
   INSERT INTO batches (uuid, name, status) VALUES ('demo', 'DEMO', 'pending') RETURNING installation, id, name;"
@@ -128,6 +146,12 @@ isolation_of_armp() {
     step 'Co-authors of other organizations are kept, as the spec allows: the reference names theirs'
     query -c 'SELECT organization_id, publication_id, author_organization_id, researcher_id FROM publication_author
         WHERE author_organization_id <> organization_id ORDER BY 1, 2 LIMIT 3'
+
+    step 'A session sees its organization, and of the others those who wrote with it'
+    as armp_app "SET LOCAL app.organization_id = '1';
+  SELECT organization_id, count(*) FROM publication GROUP BY 1;"
+    as armp_app "SET LOCAL app.organization_id = '1';
+  SELECT organization_id, count(*) FROM researcher GROUP BY 1 ORDER BY 1;"
 }
 
 isolation_of_vatevo() {
@@ -154,7 +178,7 @@ step 'Build'
 cargo build --release --locked
 
 step "The source: a SQLite database of $system"
-cat "fixtures/$system/schema.sql" "fixtures/$system/rows.sql" | sqlite3 -bail "$source"
+source_of rows.sql "$source"
 sqlite3 "$source" "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name" |
     while read -r table; do
         printf '%8d  %s\n' "$(sqlite3 "$source" "SELECT count(*) FROM \"$table\"")" "$table"
@@ -168,6 +192,9 @@ step 'The cutover, into a PostgreSQL made for it'
 tenant=()
 [ "$system" != legal_dashboard ] || tenant=(--tenant hamburg)
 tenantry cutover "$spec" --source "$source" --target scratch --keep "${tenant[@]}" | tee "$log"
+
+step 'What stayed behind, as the spec decides, is on record'
+query -c 'SELECT table_name, key, code, reason FROM tenantry.rejects ORDER BY position'
 
 "isolation_of_$system"
 

@@ -29,7 +29,10 @@ pub(super) fn isolation_lines(plan: &Plan) -> Vec<String> {
     let roles: Vec<String> =
         isolation.roles.named().map(|(role, name)| format!("{} {}", role.name(), shown(name))).collect();
     if !roles.is_empty() {
-        lines.push(format!("roles: {} (made by hand: emit --section bootstrap)", roles.join(", ")));
+        lines.push(format!(
+            "roles: {} (made by cutover --bootstrap, or by hand: emit --section bootstrap)",
+            roles.join(", ")
+        ));
     }
     let views = &plan.tenancy.views;
     let (kept, left): (Vec<_>, Vec<_>) = views.iter().partition(|view| view.query.is_some());

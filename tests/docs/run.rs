@@ -43,6 +43,11 @@ pub const NOT_RUN: &[(&str, &str, &str)] = &[
         "passwords are the reader's",
     ),
     (
+        "docs/migrations.md",
+        "alembic upgrade +1    # the tables",
+        "needs Alembic: tests/systems/alembic.sh goes this way",
+    ),
+    (
         "docs/systems/README.md",
         "make demo SYSTEM=bai    # one of them, slowly, with what PostgreSQL refuses afterwards",
         "installs packages and builds a release; CI runs it",

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Ships docuflow's schema by Alembic, as its people do: the revisions that `emit --wrap alembic` writes, up and down, on
 # PostgreSQL and on the SQLite of development; models made of the database by sqlacodegen; and `alembic check`, which has
-# to find nothing to do.
+# to find nothing to do. Then the rows go into the tables that Alembic has made, and it still has nothing to do.
 #
 #   tests/systems/alembic.sh    takes Alembic from PyPI into a folder that is removed afterwards
 set -euo pipefail
@@ -39,9 +39,9 @@ in_database() {
     "$program" -h "$directory" -p 5432 -U postgres "$@" "$database"
 }
 
-# Everything but Alembic's own table, and what pg_dump makes up anew each time.
+# Everything but Alembic's own table, the journal of runs, and what pg_dump makes up anew each time.
 schema_of() {
-    in_database "$1" pg_dump --schema-only --exclude-table=alembic_version | grep -v '^\\\(un\)\?restrict '
+    in_database "$1" pg_dump --schema-only --exclude-table=alembic_version --exclude-schema=tenantry | grep -v '^\\\(un\)\?restrict '
 }
 
 python3 -m venv "$work/venv"
@@ -95,6 +95,38 @@ quietly alembic upgrade head
 schema_of app >"$work/second.sql"
 diff -u "$work/first.sql" "$work/second.sql" || fail 'the second way up ends elsewhere than the first'
 echo 'alembic upgrade head, again: the same'
+
+# The tables by the first revision and the rows into them: looked at, moved, moved again (which does nothing), and cleared and
+# moved anew. What the second revision would make, the run has made.
+quietly alembic downgrade -1
+url="postgresql://postgres@/app?host=$directory"
+into_tables() {
+    quietly tenantry cutover "specs/$system.yaml" --source "$work/source.db" --target "$url" --schema expect \
+        --work-dir "$work/runs" "$@"
+}
+rows() { in_database app psql -qAtX -c 'SELECT count(*) FROM document_metadata'; }
+expect_rows() { [ "$(rows)" = "$1" ] || fail "$(rows) documents, and not $1: $2"; }
+documents=$(sqlite3 "$work/source.db" 'SELECT count(*) FROM document_metadata')
+
+into_tables --dry-run
+expect_rows 0 'a dry run writes nothing'
+into_tables
+expect_rows "$documents" 'the run has moved them'
+into_tables
+grep -q 'nothing was done' "$work/said.txt" || fail 'the second run did something'
+quietly tenantry verify "specs/$system.yaml" --source "$work/source.db" --target "$url"
+echo "cutover --schema expect: $(grep '^proven: ' "$work/said.txt")"
+in_database app psql -qX -c 'DELETE FROM field_corrections'
+if tenantry verify "specs/$system.yaml" --source "$work/source.db" --target "$url" >"$work/said.txt" 2>&1; then
+    fail 'verify has not seen that rows are gone'
+fi
+into_tables --replace
+quietly tenantry verify "specs/$system.yaml" --source "$work/source.db" --target "$url"
+quietly tenantry verify "specs/$system.yaml" --target "$url" --catalog-only
+quietly alembic stamp head
+schema_of app >"$work/third.sql"
+diff -u "$work/second.sql" "$work/third.sql" || fail 'the run has made something else of the schema'
+echo "cutover --schema expect --replace: $documents documents again, and the schema that the revisions made"
 
 (cd "$work/app" && "$work/venv/bin/sqlacodegen" "$DATABASE_URL" >models.py)
 sed -i '/alembic_version/,/^)/d' "$work/app/models.py"

@@ -164,7 +164,15 @@ fn armp(moved: &Moved) {
     sqlite.execute_batch("UPDATE publication SET citation_count = citation_count + 1 WHERE id = 1").unwrap();
     let said = expect(1, &verify);
     assert!(said.contains("publication") && said.contains("citation_count") && said.contains("NOT proven"), "{said}");
-    sqlite.execute_batch("UPDATE publication SET citation_count = citation_count - 1 WHERE id = 1").unwrap();
+    // It stays in service: a row more is found by its count.
+    let new = "INSERT INTO project (organization_id, name) VALUES (3, 'While both are there')";
+    sqlite.execute_batch(new).unwrap();
+    let said = expect(1, &verify);
+    assert!(said.contains("project") && said.contains("211"), "{said}");
+    // With the application stopped, the last state goes over, and the two agree.
+    let work = moved.work.to_str().unwrap();
+    let again = ["cutover", &moved.spec, "--source", source, "--target", &url, "--work-dir", work, "--replace"];
+    expect(0, &again);
     expect(0, &verify);
     let mut connection = connect(&moved.database, "postgres");
     let co_authors = "publication_author WHERE author_organization_id <> organization_id";

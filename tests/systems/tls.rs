@@ -65,7 +65,12 @@ pub fn check(spec: &str, source: &Path, work: &Path) {
     let target = ["--target", "env:POSTGRES_URL"];
     let (source, folder) = (source.to_str().unwrap(), work.to_str().unwrap());
     let cutover = [&["cutover", spec, "--source", source, "--bootstrap", "--work-dir", folder], &target[..]].concat();
-    assert_eq!(with_url(&url(&full), &cutover).status.code(), Some(0));
+    let cutover = [&cutover[..], &["--log-format", "json"]].concat();
+    let told = events(&with_url(&url(&full), &cutover), 0);
+    for phase in ["audit", "copy", "constraints", "verify"] {
+        assert!(told.iter().any(|event| event["event"] == "phase" && event["phase"] == phase), "{phase}: {told:?}");
+    }
+    assert!(told.iter().any(|event| event["event"] == "progress" && event["of_table"]["rows"].is_u64()), "{told:?}");
     let verify = [&["verify", spec, "--source", source], &target[..]].concat();
     assert_eq!(with_url(&url(&full), &verify).status.code(), Some(0));
 
@@ -76,7 +81,24 @@ pub fn check(spec: &str, source: &Path, work: &Path) {
     for (mode, expected) in [(full.as_str(), None), ("sslmode=prefer", Some(false)), ("sslmode=disable", Some(false))] {
         assert_eq!(encrypted(&url(mode)), expected, "{mode} at a server without TLS");
     }
+    let told = events(&with_url(&url(&full), &cutover), 2);
+    assert!(told.iter().any(|event| event["event"] == "diagnostic" && event["level"] == "error"), "{told:?}");
     time_limit();
+}
+
+/// Reads the events of a run, which begin with its beginning and end with its exit code.
+fn events(output: &Output, code: i32) -> Vec<Value> {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    let told: Vec<Value> =
+        said.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
+    assert!(told.iter().all(|event| event["time"].is_string() && event["level"].is_string()), "{said}");
+    let (first, last) = (told.first().unwrap(), told.last().unwrap());
+    assert_eq!(
+        (&first["event"], &last["event"], last["exit_code"].as_i64()),
+        (&"begin".into(), &"end".into(), Some(code.into()))
+    );
+    told
 }
 
 /// Checks that a health check ends in time at a host that takes connections and never answers.
