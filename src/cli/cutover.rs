@@ -396,16 +396,18 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
         let (target, source_bytes) = (target.describe(), snapshot.bytes);
         return Ok(Done::DryRun { audit: audited, target, source_bytes, rehearsal });
     }
-    let replaced: Option<RolledBack> = match replaced {
-        Some(_) => Some(session.roll_back(arguments.discard_new_rows)?),
-        None => None,
-    };
-    session.preflight(&snapshot, tables)?;
+    match replaced {
+        Some(_) => session.refuse_replace(arguments.discard_new_rows)?,
+        None => session.preflight(&snapshot, tables)?,
+    }
     source.keep(&mut snapshot)?;
     source.keep_rejects(&snapshot, &rejects_text(plan, &settled.rejects))?;
     let new =
         NewCutover { spec_hash: &spec_hash, snapshot: &snapshot, settled: &settled, tenants: audited.tenants, tables };
-    let id = session.begin(&new)?;
+    let (replaced, id) = match replaced {
+        Some(_) => session.replace(arguments.discard_new_rows, &new)?,
+        None => (None, session.begin(&new)?),
+    };
     let run = carry(arguments, &mut session, id, settled.rows(&snapshot), Some(prepared), progress)
         .map_err(Stop::Interrupted)?;
     let mut around = source.around(&snapshot, audited.tenants, false, replaced);

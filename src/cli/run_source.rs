@@ -98,6 +98,7 @@ impl RunSource {
             blocked: snapshot.blocked,
             moved_on,
             snapshot: kept,
+            older: self.work.as_ref().map(|work| work.others(snapshot)).unwrap_or_default(),
             unsafe_backup: unsafe_backup.map(|error| error.message),
         }
     }

@@ -17,6 +17,7 @@ mod execute;
 mod expect;
 mod prepared;
 mod ranks;
+mod replace;
 mod rollback;
 mod rows;
 mod run;

@@ -150,43 +150,7 @@ impl<'s> Session<'s> {
     /// All that a run would fail on: tables that are there (`target-not-empty`), or are not as expected
     /// (`target-differs`); missing privileges; roles that isolation could not work with; sequences without a number left.
     pub fn preflight(&mut self, snapshot: &Snapshot, tables: Tables) -> Result<(), Diagnostics> {
-        let mut errors = Diagnostics::default();
-        let checks = [
-            refuse_exhausted(self.plan, &snapshot.open()?),
-            match tables {
-                Tables::Created => self.refuse_present_tables(),
-                Tables::Expected => expect::refuse_unfit(self.plan, &mut self.control),
-            }
-            .map_err(Diagnostics::from),
-            self.refuse_missing_privileges().map_err(Diagnostics::from),
-            refuse_unfit_roles(self.plan, &mut self.control),
-        ];
-        checks.into_iter().filter_map(Result::err).for_each(|found| errors.extend(found));
-        errors.into_result(())
-    }
-
-    fn refuse_missing_privileges(&mut self) -> Result<(), Diagnostic> {
-        let missing = missing_privileges(&mut self.control, &self.plan.tenancy.target_schema)?;
-        if missing.is_empty() {
-            return Ok(());
-        }
-        Err(Diagnostic::error("privilege-missing", format!("the session lacks {}", missing.describe()))
-            .help(missing.help()))
-    }
-
-    fn refuse_present_tables(&mut self) -> Result<(), Diagnostic> {
-        let names = table_names(self.plan);
-        let present = existing_tables(&mut self.control, &self.plan.tenancy.target_schema, &names)?;
-        if present.is_empty() {
-            return Ok(());
-        }
-        let shown: Vec<_> = present.iter().map(|name| visible(name)).collect();
-        Err(Diagnostic::error("target-not-empty", format!("the target has these tables already: {}", shown.join(", ")))
-            .help(
-                "nothing was changed; point --target at an empty database, set `target: {schema: NAME}` in the spec to a \
-                 schema without them, fill empty tables of yours with --schema expect, or take the place of a recorded \
-                 run's with --replace",
-            ))
+        preflight(self.plan, snapshot, tables, &mut self.control)
     }
 
     /// Records a new run: from here on it can be continued and undone.
@@ -196,31 +160,22 @@ impl<'s> Session<'s> {
     /// to the COMMIT was lost it may be recorded.
     pub fn begin(&mut self, new: &NewCutover<'_>) -> Result<i64, Diagnostics> {
         self.preflight(new.snapshot, new.tables)?;
-        let names = table_names(self.plan);
         let binding = self.binding(new.spec_hash, new.snapshot);
-        let snapshot_path = new.snapshot.kept_at().map(|path| path.to_string_lossy().into_owned());
         reach("begin: before");
         let mut transaction = self.control.begin()?;
-        create_journal(&mut transaction)?;
-        let run = record_run(
-            &mut transaction,
-            &NewRun {
-                schema: &self.plan.tenancy.target_schema,
-                tables: &names,
-                binding: &binding,
-                expected: new.tables == Tables::Expected,
-                tenants: new.tenants,
-                snapshot_path: snapshot_path.as_deref(),
-            },
-        )?;
-        let rejects: Vec<RejectedRow<'_>> =
-            new.settled.rejects.iter().map(|reject| recorded(self.plan, reject)).collect();
-        record_rejects(&mut transaction, run, &rejects)?;
+        let run = record(self.plan, new, &binding, &mut transaction)?;
         reach("begin: before COMMIT");
         transaction.commit()?;
         reach("begin: after COMMIT");
-        self.runs = find_runs(&mut self.control, &self.plan.tenancy.target_schema, &names)?;
+        self.find_runs()?;
         Ok(run)
+    }
+
+    /// Reads again which runs the journal has.
+    pub(super) fn find_runs(&mut self) -> Result<(), Diagnostic> {
+        let plan = self.plan;
+        self.runs = find_runs(&mut self.control, &plan.tenancy.target_schema, &table_names(plan))?;
+        Ok(())
     }
 
     /// Returns the hash of the DDL that the plan makes.
@@ -293,6 +248,78 @@ pub fn cutover(
     let mut session = Session::open(plan, server)?;
     let run = session.begin(new)?;
     Ok(session.execute(run, new.settled.rows(new.snapshot), Some(prepared), jobs, watch)?)
+}
+
+/// Checks what can be checked of source and target without writing: see [`Session::preflight`].
+pub(super) fn preflight(
+    plan: &Plan,
+    snapshot: &Snapshot,
+    tables: Tables,
+    connection: &mut Connection,
+) -> Result<(), Diagnostics> {
+    let mut errors = Diagnostics::default();
+    let checks = [
+        refuse_exhausted(plan, &snapshot.open()?),
+        match tables {
+            Tables::Created => refuse_present_tables(plan, connection),
+            Tables::Expected => expect::refuse_unfit(plan, connection),
+        }
+        .map_err(Diagnostics::from),
+        refuse_missing_privileges(plan, connection).map_err(Diagnostics::from),
+        refuse_unfit_roles(plan, connection),
+    ];
+    checks.into_iter().filter_map(Result::err).for_each(|found| errors.extend(found));
+    errors.into_result(())
+}
+
+fn refuse_missing_privileges(plan: &Plan, connection: &mut Connection) -> Result<(), Diagnostic> {
+    let missing = missing_privileges(connection, &plan.tenancy.target_schema)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Diagnostic::error("privilege-missing", format!("the session lacks {}", missing.describe()))
+        .help(missing.help()))
+}
+
+fn refuse_present_tables(plan: &Plan, connection: &mut Connection) -> Result<(), Diagnostic> {
+    let names = table_names(plan);
+    let present = existing_tables(connection, &plan.tenancy.target_schema, &names)?;
+    if present.is_empty() {
+        return Ok(());
+    }
+    let shown: Vec<_> = present.iter().map(|name| visible(name)).collect();
+    Err(Diagnostic::error("target-not-empty", format!("the target has these tables already: {}", shown.join(", ")))
+        .help(
+            "nothing was changed; point --target at an empty database, set `target: {schema: NAME}` in the spec to a \
+             schema without them, fill empty tables of yours with --schema expect, or take the place of a recorded \
+             run's with --replace",
+        ))
+}
+
+/// Writes a new run into the journal, with the rows that it leaves out, in the transaction that `connection` is in.
+pub(super) fn record(
+    plan: &Plan,
+    new: &NewCutover<'_>,
+    binding: &Binding,
+    connection: &mut Connection,
+) -> Result<i64, Diagnostic> {
+    let names = table_names(plan);
+    let snapshot_path = new.snapshot.kept_at().map(|path| path.to_string_lossy().into_owned());
+    create_journal(connection)?;
+    let run = record_run(
+        connection,
+        &NewRun {
+            schema: &plan.tenancy.target_schema,
+            tables: &names,
+            binding,
+            expected: new.tables == Tables::Expected,
+            tenants: new.tenants,
+            snapshot_path: snapshot_path.as_deref(),
+        },
+    )?;
+    let rejects: Vec<RejectedRow<'_>> = new.settled.rejects.iter().map(|reject| recorded(plan, reject)).collect();
+    record_rejects(connection, run, &rejects)?;
+    Ok(run)
 }
 
 fn recorded<'r>(plan: &'r Plan, reject: &'r Reject) -> RejectedRow<'r> {
