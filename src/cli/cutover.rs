@@ -10,8 +10,7 @@ use super::run_source::{RunSource, kept_snapshot};
 use super::sign_off::{self, Files, Receipts};
 use super::target::Opened;
 use crate::copy::{
-    Added, Audit, Cutover, Known, NewCutover, Prepared, RolledBack, Session, Tables, add, audit_snapshot, bootstrap,
-    known, settle,
+    Added, Audit, Cutover, Known, NewCutover, Prepared, Session, Tables, add, audit_snapshot, bootstrap, known, settle,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Sources};
 use crate::plan::Plan;
@@ -56,7 +55,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     dry_run: bool,
     /// Creates the roles of the spec that are missing, and gives them the database; a scratch server has them always
-    #[arg(long, long_help = BOOTSTRAP, conflicts_with = "dry_run")]
+    #[arg(long, long_help = BOOTSTRAP)]
     pub bootstrap: bool,
     /// Leaves the scratch server running and prints how to connect
     #[arg(long)]
@@ -382,7 +381,7 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
         return Err(Stop::Refused(Box::new(audited)));
     }
     progress.phase("target");
-    if arguments.bootstrap || is_scratch {
+    if is_scratch || arguments.bootstrap && !arguments.dry_run {
         let password =
             |role: Role| std::env::var(role.password_variable()).ok().filter(|password| !password.is_empty());
         bootstrap(plan, session.connection(), &password)?;
@@ -392,7 +391,10 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
         Schema::Expect => Tables::Expected,
     };
     if arguments.dry_run {
-        session.preflight(&snapshot, tables)?;
+        let mut found = session.preflight(&snapshot, tables).err().unwrap_or_default();
+        // The run itself would create them first.
+        found.0.retain(|error| !(arguments.bootstrap && error.code == "role-missing"));
+        found.into_result(())?;
         let (target, source_bytes) = (target.describe(), snapshot.bytes);
         return Ok(Done::DryRun { audit: audited, target, source_bytes, rehearsal });
     }
