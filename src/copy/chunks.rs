@@ -20,6 +20,14 @@ const CHUNK_ROWS: u64 = 50_000;
 /// A chunk of wide rows ends behind the row that makes it this large: it is held in memory.
 const CHUNK_BYTES: usize = 16 << 20;
 
+/// A table with no more rows goes in with one transaction: what has to be done again after an interruption takes seconds.
+const WHOLE_ROWS: u64 = 10_000_000;
+
+/// Says whether a table of so many rows goes in as a whole.
+pub(super) fn is_whole(rows: u64) -> bool {
+    rows <= number("TENANTRY_CHUNK_ROWS", WHOLE_ROWS)
+}
+
 /// Rows that are copied in one transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Chunk<'b> {
@@ -72,9 +80,9 @@ pub(super) fn gather(
 ///
 /// # Errors
 /// `spill-failed`, and those of `f`.
-pub(super) fn for_each_chunk(clusters: Clusters, f: &mut EachChunk<'_>) -> Result<(), Diagnostic> {
+pub(super) fn for_each_chunk(clusters: &mut Clusters, f: &mut EachChunk<'_>) -> Result<(), Diagnostic> {
     let mut cutter = Cutter::new(number("TENANTRY_CHUNK_ROWS", CHUNK_ROWS), CHUNK_BYTES, f);
-    clusters.drain(&mut |bytes, rows| cutter.take(bytes, rows))?;
+    clusters.each(&mut |bytes, rows| cutter.take(bytes, rows))?;
     cutter.end()
 }
 

@@ -15,7 +15,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many bytes of rows are gathered before they are sorted and put away.
-const GATHERED: usize = 16 << 20;
+const GATHERED: usize = 8 << 20;
 
 /// The most that a stretch of one tenant's rows takes in a run, unless it is one row.
 const STRETCH: usize = 64 << 10;
@@ -119,23 +119,23 @@ impl Clusters {
         Ok(())
     }
 
-    /// Gives all rows back, sorted.
+    /// Gives all rows, sorted; they can be asked for again.
     ///
     /// # Errors
     /// `spill-failed`, and those of `f`.
-    pub fn drain(mut self, f: &mut EachStretch<'_>) -> Result<(), Diagnostic> {
-        if self.spilled.is_none() {
-            let mut stretch = Vec::new();
-            return self.stretches(&mut stretch, |head, bytes| f(bytes, head.rows.into()));
+    pub fn each(&mut self, f: &mut EachStretch<'_>) -> Result<(), Diagnostic> {
+        if self.spilled.is_some() && !self.keys.is_empty() {
+            self.spill().map_err(|error| failed(&error))?;
+            // What has been gathered in is not needed beside what is read ahead.
+            self.rows.shrink_to_fit();
         }
-        self.spill().map_err(|error| failed(&error))?;
-        // What has been gathered in is not needed beside what is read ahead.
-        let spilled = self.spilled.take();
-        drop(self);
-        spilled.map_or(Ok(()), |spilled| spilled.merge(f))
+        match &self.spilled {
+            Some(spilled) => spilled.merge(f),
+            None => self.stretches(&mut Vec::new(), |head, bytes| f(bytes, head.rows.into())),
+        }
     }
 
-    /// Calls `f` with stretches of rows of one rank, in order, and forgets them.
+    /// Calls `f` with stretches of rows of one rank, in order.
     fn stretches<E>(
         &mut self,
         stretch: &mut Vec<u8>,
@@ -163,9 +163,6 @@ impl Clusters {
         if let Some(last) = head {
             f(Head { bytes: stretch.len() as u64, ..last }, stretch)?;
         }
-        self.rows.clear();
-        self.keys.clear();
-        self.ends.clear();
         Ok(())
     }
 
@@ -187,6 +184,9 @@ impl Clusters {
         })?;
         writer.flush()?;
         drop(writer);
+        self.rows.clear();
+        self.keys.clear();
+        self.ends.clear();
         tail.end = end;
         let spilled = self.spilled.get_or_insert_with(|| Spilled { file: tail.file.clone(), runs: Vec::new() });
         spilled.runs.push(start..end);
@@ -261,7 +261,7 @@ impl Run<'_> {
 
 impl Spilled {
     /// Gives back the rows of all runs: of equal ranks those of the earlier run first, because they came first.
-    fn merge(self, f: &mut EachStretch<'_>) -> Result<(), Diagnostic> {
+    fn merge(&self, f: &mut EachStretch<'_>) -> Result<(), Diagnostic> {
         let failed = |error: io::Error| failed(&error);
         let read_ahead = (READ_AHEAD / self.runs.len().max(1)).clamp(4 << 10, 4 * STRETCH);
         let mut runs = Vec::with_capacity(self.runs.len());
@@ -308,7 +308,13 @@ mod tests {
     }
 
     /// Returns the rows that come back, as rank and number.
-    fn drained(clusters: Clusters) -> Vec<(u32, usize)> {
+    fn drained(mut clusters: Clusters) -> Vec<(u32, usize)> {
+        let found = read(&mut clusters);
+        assert_eq!(read(&mut clusters), found, "as often as they are asked for");
+        found
+    }
+
+    fn read(clusters: &mut Clusters) -> Vec<(u32, usize)> {
         let mut found = Vec::new();
         let mut take = |bytes: &[u8], rows: u64| {
             let before = found.len();
@@ -319,7 +325,7 @@ mod tests {
             assert_eq!(found.len() - before, rows as usize, "a stretch has as many rows as it says");
             Ok(())
         };
-        clusters.drain(&mut take).unwrap();
+        clusters.each(&mut take).unwrap();
         found
     }
 
@@ -387,15 +393,15 @@ mod tests {
             taken += 1;
             Err(Diagnostic::error("stop", "enough"))
         };
-        assert_eq!(gathered(&[(1, 5), (0, 5)], 1).drain(&mut refuse).unwrap_err().code, "stop");
+        assert_eq!(gathered(&[(1, 5), (0, 5)], 1).each(&mut refuse).unwrap_err().code, "stop");
         assert_eq!(taken, 1);
     }
 
     #[test]
     fn a_file_that_is_not_what_was_written_is_refused() {
-        let clusters = gathered(&[(1, 5), (0, 5)], 1);
+        let mut clusters = gathered(&[(1, 5), (0, 5)], 1);
         let spilled = clusters.spilled.as_ref().unwrap();
         spilled.file.write_all_at(&[0xff; HEAD], 0).unwrap();
-        assert_eq!(clusters.drain(&mut |_, _| Ok(())).unwrap_err().code, "spill-failed");
+        assert_eq!(clusters.each(&mut |_, _| Ok(())).unwrap_err().code, "spill-failed");
     }
 }

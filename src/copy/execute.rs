@@ -311,7 +311,14 @@ impl<'j> Shared<'j> {
                 queue.failure.get_or_insert(error);
             }
         }
+        let is_waited_for = |other: usize| self.is_load(other) && queue.states[other] != State::Done;
+        let was_last = self.is_load(position) && !(0..self.steps.list.len()).any(is_waited_for);
+        drop(queue);
         self.wake.notify_all();
+        if was_last {
+            // Nobody looks up a key any more.
+            *lock(&self.learnt) = None;
+        }
     }
 
     /// Lets no further step begin.

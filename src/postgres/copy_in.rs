@@ -64,12 +64,47 @@ impl<'c> CopyIn<'c> {
         table: &str,
         columns: &[CopyColumn<'_>],
     ) -> Result<Self, Diagnostic> {
+        Self::start_with(connection, schema, table, columns, "")
+    }
+
+    /// As [`CopyIn::start`], into a table that holds no rows, whose rows will be seen by all who come after the COMMIT: the
+    /// server has to write them once, and need not look each of them up again. `connection` is in a transaction.
+    ///
+    /// `target-not-empty` where the table holds rows.
+    pub fn start_frozen(
+        connection: &'c mut Connection,
+        schema: &str,
+        table: &str,
+        columns: &[CopyColumn<'_>],
+    ) -> Result<Self, Diagnostic> {
+        let name = format!("{}.{}", quote(schema), quote(table));
+        connection.execute(&format!("LOCK TABLE ONLY {name}"), &format!("lock {}", visible(table)))?;
+        let found = connection.query_one(&format!("SELECT EXISTS (SELECT FROM {name})"), &[], "look for rows")?;
+        if found.boolean(0)? {
+            return Err(Diagnostic::error(
+                "target-not-empty",
+                format!("{} holds rows that the run has not put there", visible(table)),
+            )
+            .help("undo the run with `tenantry rollback`, take those rows away, and begin anew"));
+        }
+        // The server asks for a table that is new in the transaction.
+        connection.execute(&format!("TRUNCATE ONLY {name}"), &format!("make {} new", visible(table)))?;
+        Self::start_with(connection, schema, table, columns, ", FREEZE")
+    }
+
+    fn start_with(
+        connection: &'c mut Connection,
+        schema: &str,
+        table: &str,
+        columns: &[CopyColumn<'_>],
+        options: &str,
+    ) -> Result<Self, Diagnostic> {
         let purpose = format!("copy rows into {}", visible(table));
         check_columns(connection, schema, table, columns)?;
         let names = quote_list(columns.iter().map(|column| column.name));
         // Without columns the list is left out: "COPY t () FROM" is not SQL.
         let list = if columns.is_empty() { String::new() } else { format!(" ({names})") };
-        let sql = format!("COPY {}.{}{list} FROM STDIN (FORMAT binary)", quote(schema), quote(table));
+        let sql = format!("COPY {}.{}{list} FROM STDIN (FORMAT binary{options})", quote(schema), quote(table));
         let Connection { client, state, .. } = connection;
         let writer = client.copy_in(&sql).map_err(|error| {
             state.fail();
@@ -213,6 +248,25 @@ mod tests {
                    || count(*) FILTER (WHERE \"Order\" = 'row ' || id) FROM \"my t\"";
         let expected = format!("100001 90001 4999950007 {} 90000", big.len());
         assert_eq!(testing::column(&mut connection, sql), [expected]);
+    }
+
+    #[test]
+    fn frozen_rows_are_there_for_all_and_only_in_a_table_without_rows() {
+        let mut connection = table();
+        let mut fill = || {
+            let mut transaction = connection.begin()?;
+            let mut copy = CopyIn::start_frozen(&mut transaction, "public", "my t", COLUMNS)?;
+            encode(copy.buffer(), &[Some(&7_i64.to_be_bytes()), Some(b"x")]);
+            copy.wrote(1)?;
+            copy.finish()?;
+            transaction.commit()
+        };
+        fill().unwrap();
+        assert_eq!(fill().unwrap_err().code, "target-not-empty");
+        // Nobody has vacuumed it: the copy itself has said that all see all rows.
+        let sql = "SELECT id || ' ' || (SELECT relpages > 0 AND relallvisible = relpages FROM pg_class WHERE relname = 'my t') FROM \"my t\"";
+        connection.execute("ANALYZE \"my t\"", "analyze").unwrap();
+        assert_eq!(testing::column(&mut connection, sql), ["7 true"]);
     }
 
     #[test]
