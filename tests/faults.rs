@@ -195,6 +195,80 @@ fn an_interrupted_run_is_named_and_continued_from_its_snapshot_alone() {
 }
 
 #[test]
+fn at_every_moment_of_a_replacement_one_of_the_two_runs_is_recorded() {
+    let case = Case::new(SQLITE, SPEC);
+    assert_eq!(case.run(&[]).0, Some(0));
+    case.sqlite().execute_batch("INSERT INTO items VALUES (50000, 2)").unwrap();
+    let replace = ["cutover", "spec.yaml", "--source", "app.db", "--work-dir", "work", "--replace"];
+    let runs = "SELECT count(*) FILTER (WHERE finished IS NOT NULL) * 10 + count(*) FROM tenantry.runs";
+    // What keeps the old run from being undone leaves it as it was.
+    let mut connection = case.connect();
+    connection.execute("CREATE VIEW report AS SELECT count(*) FROM items", "create").unwrap();
+    let (code, text) = case.tenantry(&replace);
+    assert!(code == Some(2) && text.contains("depended-on"), "{text}");
+    connection.execute("DROP VIEW report", "drop").unwrap();
+    connection.execute("INSERT INTO items (id, account_id) VALUES (60000, 2)", "insert").unwrap();
+    let (code, text) = case.tenantry(&replace);
+    assert!(code == Some(2) && text.contains("--discard-new-rows 1"), "{text}");
+    assert_eq!((case.number(runs), case.number("SELECT count(*) FROM items")), (11, 3));
+    let replace = [&replace[..], &["--discard-new-rows", "1"]].concat();
+    assert_eq!(case.killed_at(Some("replace: before COMMIT"), &replace).0, None);
+    assert_eq!((case.number(runs), case.number("SELECT count(*) FROM items")), (11, 3));
+    assert_eq!(case.killed_at(Some("replace: after COMMIT"), &replace).0, None);
+    assert_eq!((case.number(runs), case.tables()), (1, 4), "the journal's tables are all that is there");
+    let (code, text) = case.resume(&[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!((case.number(runs), case.number("SELECT count(*) FROM items")), (11, 3));
+    // The first run's snapshot is still there, and somebody has to know.
+    assert!(text.contains("snapshots of other runs take") && text.matches("/snapshot-").count() == 2, "{text}");
+}
+
+#[test]
+fn expected_tables_get_policies_and_objects_of_the_spec_and_lose_them_again() {
+    let spec =
+        format!("{SPEC}rls: {{setting: app.account_id}}\nextra: {{pre-data: [before.sql], post-data: [after.sql]}}\n");
+    let case = Case::new(SQLITE, &spec);
+    std::fs::write(case.path("before.sql"), "CREATE FUNCTION before() RETURNS int LANGUAGE sql AS 'SELECT 1';")
+        .unwrap();
+    std::fs::write(case.path("after.sql"), "CREATE VIEW after AS SELECT count(*) AS items FROM items;").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tenantry"));
+    command.current_dir(case.folder.path()).args(["emit", "spec.yaml", "--section", "pre-data"]);
+    let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let text: String = text.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
+    let mut connection = case.connect();
+    for sql in text.split(';').map(str::trim).filter(|sql| !sql.is_empty()) {
+        connection.execute(sql, "make what is expected").unwrap();
+    }
+    let found = |case: &Case| {
+        let of = |sql: &str| case.number(&format!("SELECT count(*) FROM {sql}"));
+        [
+            of("pg_policy"),
+            of("pg_class WHERE relname IN ('items', 'accounts') AND relrowsecurity"),
+            of("pg_views WHERE viewname = 'after'"),
+            of("pg_proc WHERE proname = 'before'"),
+        ]
+    };
+    assert_eq!(found(&case), [0, 0, 0, 1]);
+    let (code, text) = case.run(&["--schema", "expect"]);
+    assert_eq!(code, Some(0), "{text}");
+    let isolated = found(&case);
+    assert!(isolated[0] >= 2 && isolated[1] == 2 && isolated[2..] == [1, 1], "{isolated:?}");
+    let (code, text) = case.tenantry(&["verify", "spec.yaml", "--source", "app.db"]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = case.roll_back(&[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(found(&case), [0, 0, 0, 1], "what was there before is there again, and nothing else");
+    assert_eq!((case.tables(), case.number("SELECT count(*) FROM items")), (2, 0));
+    let (code, text) = case.run(&["--schema", "expect"]);
+    assert_eq!(code, Some(0), "{text}");
+    // In place of itself, too.
+    case.sqlite().execute_batch("INSERT INTO items VALUES (50000, 2)").unwrap();
+    let (code, text) = case.run(&["--schema", "expect", "--replace"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!((found(&case), case.number("SELECT count(*) FROM items")), (isolated, 3));
+}
+
+#[test]
 fn a_run_is_not_continued_with_anything_else_than_it_was_begun_with() {
     let case = Case::new(SQLITE, SPEC);
     let (code, text) = case.resume(&[]);
@@ -244,7 +318,7 @@ fn a_second_run_is_told_who_holds_the_lock_also_of_a_client_that_hangs() {
     // Slow enough to be stopped in the middle.
     let mut hung = command.env("TENANTRY_FAILPOINT_LOG", &log).env("TENANTRY_FAILPOINT_SLEEP", "300").spawn().unwrap();
     let started = Instant::now();
-    while !std::fs::read_to_string(&log).is_ok_and(|places| places.contains("chunk 1 of accounts: claimed")) {
+    while !std::fs::read_to_string(&log).is_ok_and(|places| places.contains("of accounts: claimed")) {
         assert!(started.elapsed() < Duration::from_secs(60), "the run does not come so far");
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -12,8 +12,7 @@ use super::sign_off::{self, Files, Receipts};
 use super::target::Opened;
 use super::tenant_files::{Chosen, TenantNames, choose};
 use crate::copy::{
-    Added, Audit, Cutover, Known, NewCutover, Prepared, RolledBack, Session, Tables, add, audit_snapshot, bootstrap,
-    known, settle,
+    Added, Audit, Cutover, Known, NewCutover, Prepared, Session, Tables, add, audit_snapshot, bootstrap, known, settle,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Sources};
 use crate::plan::Plan;
@@ -60,7 +59,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     pub dry_run: bool,
     /// Creates the roles of the spec that are missing, and gives them the database; a scratch server has them always
-    #[arg(long, long_help = BOOTSTRAP, conflicts_with = "dry_run")]
+    #[arg(long, long_help = BOOTSTRAP)]
     pub bootstrap: bool,
     /// Leaves the scratch server running and prints how to connect
     #[arg(long)]
@@ -398,20 +397,25 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
     make_roles(arguments, plan, &mut session)?;
     let tables = arguments.tables();
     if arguments.dry_run {
-        session.preflight(&snapshot, tables)?;
+        let mut found = session.preflight(&snapshot, tables).err().unwrap_or_default();
+        // The run itself would create them first.
+        found.0.retain(|error| !(arguments.bootstrap && error.code == "role-missing"));
+        found.into_result(())?;
         let (target, source_bytes) = (target.describe(), snapshot.bytes);
         return Ok(Done::DryRun { audit: audited, target, source_bytes, rehearsal });
     }
-    let replaced: Option<RolledBack> = match replaced {
-        Some(_) => Some(session.roll_back(arguments.discard_new_rows)?),
-        None => None,
-    };
-    session.preflight(&snapshot, tables)?;
+    match replaced {
+        Some(_) => session.refuse_replace(arguments.discard_new_rows)?,
+        None => session.preflight(&snapshot, tables)?,
+    }
     source.keep(&mut snapshot)?;
     source.keep_rejects(&snapshot, &rejects_text(plan, &settled.rejects))?;
     let new =
         NewCutover { spec_hash: &spec_hash, snapshot: &snapshot, settled: &settled, tenants: audited.tenants, tables };
-    let id = session.begin(&new)?;
+    let (replaced, id) = match replaced {
+        Some(_) => session.replace(arguments.discard_new_rows, &new)?,
+        None => (None, session.begin(&new)?),
+    };
     let run = carry(arguments, &mut session, id, settled.rows(&snapshot), Some(prepared), progress)
         .map_err(Stop::Interrupted)?;
     let mut around = source.around(&snapshot, audited.tenants, false, replaced);
@@ -459,7 +463,8 @@ pub(super) fn open(arguments: &Arguments, progress: &mut Progress) -> Result<Ope
 
 /// Makes the roles of the spec that are missing, where that is asked for.
 pub(super) fn make_roles(arguments: &Arguments, plan: &Plan, session: &mut Session<'_>) -> Result<(), Diagnostics> {
-    if !arguments.bootstrap && arguments.target.trim() != "scratch" {
+    let asked = arguments.bootstrap && !arguments.dry_run;
+    if !asked && arguments.target.trim() != "scratch" {
         return Ok(());
     }
     let password = |role: Role| std::env::var(role.password_variable()).ok().filter(|password| !password.is_empty());

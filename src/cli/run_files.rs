@@ -140,6 +140,7 @@ impl RunFiles {
         // The backup has to outlive the machine; a run that only wants to be continued notices damage by the hashes.
         let unsafe_backup =
             self.work.iter().find_map(|work| files.iter().find_map(|file| work.settle(&file.snapshot).err()));
+        let own: Vec<PathBuf> = files.iter().map(|file| file.snapshot.path()).collect();
         Surroundings {
             tenants: files.len(),
             accounts: accounts_of_files(files),
@@ -149,6 +150,7 @@ impl RunFiles {
             moved_on,
             written,
             snapshot: kept,
+            older: self.work.as_ref().map(|work| work.others(&own)).unwrap_or_default(),
             unsafe_backup: unsafe_backup.map(|error| error.message),
         }
     }

@@ -99,6 +99,7 @@ impl RunSource {
             moved_on,
             written: Vec::new(),
             snapshot: kept,
+            older: self.work.as_ref().map(|work| work.others(&[snapshot.path()])).unwrap_or_default(),
             unsafe_backup: unsafe_backup.map(|error| error.message),
         }
     }

@@ -22,6 +22,7 @@ mod isolated;
 mod parts;
 mod prepared;
 mod ranks;
+mod replace;
 mod rollback;
 mod rows;
 mod run;

@@ -50,33 +50,44 @@ impl Session<'_> {
         };
         reach("rollback: before");
         let mut transaction = self.control.begin()?;
-        // Waits for steps that dead clients still commit, and lets nobody write rows from here on.
-        let objects = made_objects(&mut transaction, run.id)?;
-        let tables = run_tables(&mut transaction, run.id, &plan.tenancy.target_schema)?;
-        let discarded = refuse_newer_rows(plan, &run, &tables, discard, &mut transaction)?;
-        let mut done =
-            RolledBack { started: run.started.clone(), dropped: vec![], emptied: vec![], left: vec![], discarded };
-        for object in objects {
-            match &object.schema {
-                Some(schema) if !schema_is_empty(&mut transaction, schema)? => done.left.push(object.description),
-                _ => {
-                    let purpose = format!("drop the {}", visible(&object.description));
-                    transaction.execute(&object.drop, &purpose)?;
-                    done.dropped.push(object.description);
-                }
-            }
-        }
-        if run.expected {
-            done.emptied = give_back(plan, &run, &tables, &mut transaction)?;
-        }
-        forget_added(&mut transaction, &plan.tenancy.target_schema)?;
-        forget_run(&mut transaction, run.id)?;
+        let done = undo(plan, &run, discard, &mut transaction)?;
         reach("rollback: before COMMIT");
         transaction.commit()?;
         reach("rollback: after COMMIT");
         self.forget_runs();
         Ok(done)
     }
+}
+
+/// Undoes a run in the transaction that `connection` is in, and takes it out of the journal.
+pub(super) fn undo(
+    plan: &Plan,
+    run: &RunRecord,
+    discard: Option<u64>,
+    connection: &mut Connection,
+) -> Result<RolledBack, Diagnostics> {
+    // Waits for steps that dead clients still commit, and lets nobody write rows from here on.
+    let objects = made_objects(connection, run.id)?;
+    let tables = run_tables(connection, run.id, &plan.tenancy.target_schema)?;
+    let discarded = refuse_newer_rows(plan, run, &tables, discard, connection)?;
+    let mut done =
+        RolledBack { started: run.started.clone(), dropped: vec![], emptied: vec![], left: vec![], discarded };
+    for object in objects {
+        match &object.schema {
+            Some(schema) if !schema_is_empty(connection, schema)? => done.left.push(object.description),
+            _ => {
+                let purpose = format!("drop the {}", visible(&object.description));
+                connection.execute(&object.drop, &purpose)?;
+                done.dropped.push(object.description);
+            }
+        }
+    }
+    if run.expected {
+        done.emptied = give_back(plan, run, &tables, connection)?;
+    }
+    forget_added(connection, &plan.tenancy.target_schema)?;
+    forget_run(connection, run.id)?;
+    Ok(done)
 }
 
 /// Counts the rows that were written after the run, and refuses to lose them unless their number is named.

@@ -160,7 +160,7 @@ impl<'s> Session<'s> {
     /// All that a run would fail on: tables that are there (`target-not-empty`), or are not as expected
     /// (`target-differs`); missing privileges; roles that isolation could not work with; sequences without a number left.
     pub fn preflight(&mut self, snapshot: &Snapshot, tables: Tables) -> Result<(), Diagnostics> {
-        self.check(Moved::Database(snapshot), tables)
+        preflight(self.plan, Moved::Database(snapshot), tables, &mut self.control)
     }
 
     /// The same for several files.
@@ -168,47 +168,7 @@ impl<'s> Session<'s> {
     /// # Errors
     /// Those of [`Session::preflight`].
     pub fn preflight_files(&mut self, files: &[TenantFile], tables: Tables) -> Result<(), Diagnostics> {
-        self.check(Moved::Files(files), tables)
-    }
-
-    fn check(&mut self, moved: Moved<'_>, tables: Tables) -> Result<(), Diagnostics> {
-        let mut errors = Diagnostics::default();
-        let checks = [
-            refuse_exhausted(self.plan, &floors(self.plan, moved)?),
-            match tables {
-                Tables::Created => self.refuse_present_tables(),
-                Tables::Expected => expect::refuse_unfit(self.plan, &mut self.control),
-            }
-            .map_err(Diagnostics::from),
-            self.refuse_missing_privileges().map_err(Diagnostics::from),
-            refuse_unfit_roles(self.plan, &mut self.control),
-        ];
-        checks.into_iter().filter_map(Result::err).for_each(|found| errors.extend(found));
-        errors.into_result(())
-    }
-
-    fn refuse_missing_privileges(&mut self) -> Result<(), Diagnostic> {
-        let missing = missing_privileges(&mut self.control, &self.plan.tenancy.target_schema)?;
-        if missing.is_empty() {
-            return Ok(());
-        }
-        Err(Diagnostic::error("privilege-missing", format!("the session lacks {}", missing.describe()))
-            .help(missing.help()))
-    }
-
-    fn refuse_present_tables(&mut self) -> Result<(), Diagnostic> {
-        let names = table_names(self.plan);
-        let present = existing_tables(&mut self.control, &self.plan.tenancy.target_schema, &names)?;
-        if present.is_empty() {
-            return Ok(());
-        }
-        let shown: Vec<_> = present.iter().map(|name| visible(name)).collect();
-        Err(Diagnostic::error("target-not-empty", format!("the target has these tables already: {}", shown.join(", ")))
-            .help(
-                "nothing was changed; point --target at an empty database, set `target: {schema: NAME}` in the spec to a \
-                 schema without them, fill empty tables of yours with --schema expect, or take the place of a recorded \
-                 run's with --replace",
-            ))
+        preflight(self.plan, Moved::Files(files), tables, &mut self.control)
     }
 
     /// Records a new run: from here on it can be continued and undone.
@@ -219,14 +179,7 @@ impl<'s> Session<'s> {
     pub fn begin(&mut self, new: &NewCutover<'_>) -> Result<i64, Diagnostics> {
         self.preflight(new.snapshot, new.tables)?;
         self.prove_kept_out(new.snapshot, new.settled)?;
-        let rejects: Vec<RejectedRow<'_>> =
-            new.settled.rejects.iter().map(|reject| recorded(self.plan, reject)).collect();
-        let facts = Facts {
-            binding: self.binding(new.spec_hash, &new.snapshot.hash),
-            kept_at: new.snapshot.kept_at(),
-            tenants: new.tenants,
-            tables: new.tables,
-        };
+        let (facts, rejects) = self.facts(new);
         self.record(&facts, &rejects, &[])
     }
 
@@ -258,30 +211,14 @@ impl<'s> Session<'s> {
         rejects: &[RejectedRow<'_>],
         files: &[FileRecord],
     ) -> Result<i64, Diagnostics> {
-        let names = table_names(self.plan);
-        let snapshot_path = facts.kept_at.map(|path| path.to_string_lossy().into_owned());
         reach("begin: before");
+        let plan = self.plan;
         let mut transaction = self.control.begin()?;
-        create_journal(&mut transaction)?;
-        let run = record_run(
-            &mut transaction,
-            &NewRun {
-                schema: &self.plan.tenancy.target_schema,
-                tables: &names,
-                binding: &facts.binding,
-                expected: facts.tables == Tables::Expected,
-                tenants: facts.tenants,
-                snapshot_path: snapshot_path.as_deref(),
-            },
-        )?;
-        record_rejects(&mut transaction, run, rejects)?;
-        if !files.is_empty() {
-            record_files(&mut transaction, run, files)?;
-        }
+        let run = record(plan, facts, rejects, files, &mut transaction)?;
         reach("begin: before COMMIT");
         transaction.commit()?;
         reach("begin: after COMMIT");
-        self.runs = find_runs(&mut self.control, &self.plan.tenancy.target_schema, &names)?;
+        self.find_runs()?;
         Ok(run)
     }
 
@@ -298,6 +235,29 @@ impl<'s> Session<'s> {
                 .help(format!("{}\nnothing was moved; report this, with the spec and the schema", found.join("\n"))));
         }
         self.kept_out = proof;
+        Ok(())
+    }
+
+    /// Returns what the journal gets to know of a run.
+    pub(super) fn facts<'n>(&self, new: &NewCutover<'n>) -> (Facts<'n>, Vec<RejectedRow<'n>>)
+    where
+        's: 'n,
+    {
+        let plan: &'s Plan = self.plan;
+        let rejects = new.settled.rejects.iter().map(|reject| recorded(plan, reject)).collect();
+        let facts = Facts {
+            binding: self.binding(new.spec_hash, &new.snapshot.hash),
+            kept_at: new.snapshot.kept_at(),
+            tenants: new.tenants,
+            tables: new.tables,
+        };
+        (facts, rejects)
+    }
+
+    /// Reads again which runs the journal has.
+    pub(super) fn find_runs(&mut self) -> Result<(), Diagnostic> {
+        let plan = self.plan;
+        self.runs = find_runs(&mut self.control, &plan.tenancy.target_schema, &table_names(plan))?;
         Ok(())
     }
 
@@ -415,7 +375,7 @@ pub struct NewFiles<'c> {
 }
 
 /// What the journal gets to know of a run.
-struct Facts<'f> {
+pub(super) struct Facts<'f> {
     binding: Binding,
     /// Where a snapshot is kept; others are in the same folder.
     kept_at: Option<&'f Path>,
@@ -438,6 +398,81 @@ pub fn cutover(
     let mut session = Session::open(plan, server)?;
     let run = session.begin(new)?;
     Ok(session.execute(run, new.settled.rows(new.snapshot), Some(prepared), jobs, watch)?)
+}
+
+/// Checks what can be checked of source and target without writing: see [`Session::preflight`].
+pub(super) fn preflight(
+    plan: &Plan,
+    moved: Moved<'_>,
+    tables: Tables,
+    connection: &mut Connection,
+) -> Result<(), Diagnostics> {
+    let mut errors = Diagnostics::default();
+    let checks = [
+        refuse_exhausted(plan, &floors(plan, moved)?),
+        match tables {
+            Tables::Created => refuse_present_tables(plan, connection),
+            Tables::Expected => expect::refuse_unfit(plan, connection),
+        }
+        .map_err(Diagnostics::from),
+        refuse_missing_privileges(plan, connection).map_err(Diagnostics::from),
+        refuse_unfit_roles(plan, connection),
+    ];
+    checks.into_iter().filter_map(Result::err).for_each(|found| errors.extend(found));
+    errors.into_result(())
+}
+
+fn refuse_missing_privileges(plan: &Plan, connection: &mut Connection) -> Result<(), Diagnostic> {
+    let missing = missing_privileges(connection, &plan.tenancy.target_schema)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Diagnostic::error("privilege-missing", format!("the session lacks {}", missing.describe()))
+        .help(missing.help()))
+}
+
+fn refuse_present_tables(plan: &Plan, connection: &mut Connection) -> Result<(), Diagnostic> {
+    let names = table_names(plan);
+    let present = existing_tables(connection, &plan.tenancy.target_schema, &names)?;
+    if present.is_empty() {
+        return Ok(());
+    }
+    let shown: Vec<_> = present.iter().map(|name| visible(name)).collect();
+    Err(Diagnostic::error("target-not-empty", format!("the target has these tables already: {}", shown.join(", ")))
+        .help(
+            "nothing was changed; point --target at an empty database, set `target: {schema: NAME}` in the spec to a \
+             schema without them, fill empty tables of yours with --schema expect, or take the place of a recorded \
+             run's with --replace",
+        ))
+}
+
+/// Writes a new run into the journal, with the rows that it leaves out and the files that it moves, in the transaction that
+/// `connection` is in.
+pub(super) fn record(
+    plan: &Plan,
+    facts: &Facts<'_>,
+    rejects: &[RejectedRow<'_>],
+    files: &[FileRecord],
+    connection: &mut Connection,
+) -> Result<i64, Diagnostic> {
+    let snapshot_path = facts.kept_at.map(|path| path.to_string_lossy().into_owned());
+    create_journal(connection)?;
+    let run = record_run(
+        connection,
+        &NewRun {
+            schema: &plan.tenancy.target_schema,
+            tables: &table_names(plan),
+            binding: &facts.binding,
+            expected: facts.tables == Tables::Expected,
+            tenants: facts.tenants,
+            snapshot_path: snapshot_path.as_deref(),
+        },
+    )?;
+    record_rejects(connection, run, rejects)?;
+    if !files.is_empty() {
+        record_files(connection, run, files)?;
+    }
+    Ok(run)
 }
 
 fn recorded<'r>(plan: &'r Plan, reject: &'r Reject) -> RejectedRow<'r> {

@@ -7,7 +7,7 @@ use super::verification::{verification_json, verification_text};
 use crate::copy::{Account, Cutover, RolledBack};
 use crate::ident::visible;
 use crate::plan::Plan;
-use crate::postgres::RunRecord;
+use crate::postgres::{RunRecord, bytes_text};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub struct Surroundings {
     pub written: Vec<String>,
     /// Where the snapshot is kept; of several, their folder.
     pub snapshot: Option<PathBuf>,
+    /// The snapshots of other runs beside it, and how many bytes each takes.
+    pub older: Vec<(PathBuf, u64)>,
     /// Why the snapshot may not survive a crash of the machine.
     pub unsafe_backup: Option<String>,
 }
@@ -86,6 +88,16 @@ pub fn cutover_text(run: &Cutover, around: &Surroundings) -> String {
             false => format!("the snapshots are kept in {path}\n"),
         });
     }
+    if !around.older.is_empty() {
+        let bytes: u64 = around.older.iter().map(|(_, bytes)| bytes).sum();
+        text.push_str(&format!(
+            "snapshots of other runs take {} beside it; remove those that are neither a backup nor needed to continue a run:\n",
+            bytes_text(bytes)
+        ));
+        for (path, bytes) in &around.older {
+            text.push_str(&format!("  {} ({})\n", visible(&path.to_string_lossy()), bytes_text(*bytes)));
+        }
+    }
     if let Some(reason) = &around.unsafe_backup {
         text.push_str(&format!("the snapshot may not have reached the disk: {}\n", visible(reason)));
     }
@@ -132,6 +144,7 @@ pub fn cutover_json(
     });
     value["figures"] = json!(figures);
     value["rehearsal"] = json!(rehearsal);
+    value["older_snapshots"] = around.older.iter().map(|(path, _)| json!(path.to_string_lossy())).collect();
     value["snapshot"] = json!(around.snapshot.as_ref().map(|path| path.to_string_lossy()));
     value
 }

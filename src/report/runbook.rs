@@ -29,7 +29,6 @@ pub fn runbook(figures: &Figures, commands: &Commands) -> String {
     let Commands { spec, database, tenant, more, folder, freezes } = commands;
     let source = format!("{database}{tenant}");
     let command = format!("tenantry cutover {spec} {source} {TARGET}{more}");
-    let dry_run = command.replace(" --bootstrap", "");
     // Whoever continues has no source to freeze or to block.
     let resume = more.replace(" --freeze", "").replace(" --bootstrap", "");
     let minutes = |seconds: f64| format!("{:.2}", seconds / 60.0);
@@ -68,7 +67,7 @@ pub fn runbook(figures: &Figures, commands: &Commands) -> String {
          tenantry check {spec}\n\
          tenantry doctor {TARGET} {database}\n\
          tenantry audit {spec} {source}\n\
-         {dry_run} --dry-run\n\
+         {command} --dry-run\n\
          ```\n\n\
          - [ ] each of them exits with 0; the dry run's estimate fits into the window that was announced\n\
          - [ ] the server has a backup, and the way back below was rehearsed\n\

@@ -123,6 +123,21 @@ impl WorkDir {
         .help("restore the file; without it the run can only be undone, by `tenantry rollback`"))
     }
 
+    /// Lists the snapshots that other runs than that of `own` have left in the folder, by name, and how many bytes each takes.
+    pub fn others(&self, own: &[PathBuf]) -> Vec<(PathBuf, u64)> {
+        let is_snapshot = |path: &PathBuf| {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            name.starts_with("snapshot-") && name.ends_with(".db") && !own.contains(path)
+        };
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut others: Vec<(PathBuf, u64)> = entries
+            .filter(is_snapshot)
+            .filter_map(|path| fs::metadata(&path).ok().map(|found| (path, found.len())))
+            .collect();
+        others.sort();
+        others
+    }
+
     fn named(&self, hash: &str) -> PathBuf {
         let short: String = hash.chars().filter(char::is_ascii_hexdigit).take(16).collect();
         self.path.join(format!("snapshot-{short}.db"))
