@@ -125,6 +125,7 @@ fn resume(
     refuse_other_inputs(record, &session.binding(spec_hash, &hash_of_files(&files)))?;
     let plan = session.plan();
     files.iter_mut().try_for_each(|file| file.settle(plan))?;
+    session.prove_files_kept_out(&files)?;
     let jobs = arguments.jobs.into();
     let run = session.execute_files(record.id, &files, jobs, &mut |event| progress.event(event));
     let run = run.map_err(|error| Stop::Interrupted(error.into()))?;

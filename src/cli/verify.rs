@@ -8,7 +8,7 @@ use super::project::Project;
 use super::sign_off::{self, Files, Receipts};
 use super::target::Opened;
 use super::tenant_files::{Chosen, TenantNames, choose, gather};
-use crate::copy::{TenantFile, hash_of_files};
+use crate::copy::{TenantFile, hash_of_files, prove_kept_out};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::report::{
     SignOff, Values, catalog_json, catalog_text, since_json, since_text, verification_json, verification_text,
@@ -205,6 +205,7 @@ fn files(
     let rows: Vec<_> = files.iter().map(TenantFile::moved).collect();
     let mut progress = |table: &str, rows| progress.rows(table, rows);
     let mut found = verify_files(&project.plan, &rows, &mut connection, &mut more, &mut progress)?;
+    found.kept_out = prove_kept_out(&project.plan, &files)?;
     found.catalog.extend(verify_isolation(&project.plan, &mut connection)?);
     Ok(Compared {
         verified: Verified::Whole(found),

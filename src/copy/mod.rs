@@ -47,5 +47,5 @@ pub use rollback::RolledBack;
 pub use run::{CopiedTable, Cutover, NewCutover, NewFiles, Session, Tables, cutover};
 pub use settle::{Account, Reject, Settled, settle};
 pub use steps::Phase;
-pub use tenant_files::{TenantFile, accounts_of_files, hash_of_files};
+pub use tenant_files::{TenantFile, accounts_of_files, hash_of_files, prove_kept_out};
 pub use trace::{Hop, RowPath, trace};

@@ -9,7 +9,7 @@ use super::ranks::Ranks;
 use super::sequences::{floors, refuse_exhausted};
 use super::settle::{Reject, Settled};
 use super::steps::{Phase, Steps, Work};
-use super::tenant_files::{TenantFile, hash_of_files};
+use super::tenant_files::{TenantFile, hash_of_files, prove_kept_out};
 use super::worker::{PATIENCE, gather_statistics};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::emit;
@@ -189,6 +189,7 @@ impl<'s> Session<'s> {
     /// Those of [`Session::begin`].
     pub fn begin_files(&mut self, new: &NewFiles<'_>) -> Result<i64, Diagnostics> {
         self.preflight_files(new.files, new.tables)?;
+        self.prove_files_kept_out(new.files)?;
         let reasons: Vec<Vec<String>> = new.files.iter().map(TenantFile::reject_reasons).collect();
         let rejects = new.files.iter().zip(&reasons).flat_map(|(file, reasons)| {
             let rejects = file.settled.rejects.iter().zip(reasons);
@@ -227,7 +228,18 @@ impl<'s> Session<'s> {
     /// # Errors
     /// `kept-out-differs` where the two do not agree, and those of SQLite.
     pub fn prove_kept_out(&mut self, snapshot: &Snapshot, settled: &Settled) -> Result<(), Diagnostic> {
-        let proof = settled.prove(self.plan, snapshot)?;
+        self.refuse_other_rows(settled.prove(self.plan, snapshot)?)
+    }
+
+    /// Does the same for several files.
+    ///
+    /// # Errors
+    /// Those of [`Session::prove_kept_out`].
+    pub fn prove_files_kept_out(&mut self, files: &[TenantFile]) -> Result<(), Diagnostic> {
+        self.refuse_other_rows(prove_kept_out(self.plan, files)?)
+    }
+
+    fn refuse_other_rows(&mut self, proof: KeptOutProof) -> Result<(), Diagnostic> {
         if !proof.is_proven() {
             let found: Vec<String> = proof.findings.iter().map(|finding| format!("  {finding}")).collect();
             let message = "what was settled to stay behind is not what a second look keeps out".to_owned();

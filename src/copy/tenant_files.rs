@@ -13,7 +13,7 @@ use crate::postgres::FileRecord;
 use crate::remap::Remapper;
 use crate::schema::TableId;
 use crate::sqlite::Snapshot;
-use crate::verify::FileRows;
+use crate::verify::{FileRows, KeptOutProof};
 
 /// One of the files.
 #[derive(Debug)]
@@ -91,6 +91,19 @@ pub fn hash_of_files(files: &[TenantFile]) -> String {
 /// Adds up what became of the rows of each source table, where the spec keeps any out; the files have been settled.
 pub fn accounts_of_files(files: &[TenantFile]) -> Vec<Account> {
     Account::sums(files.iter().map(|file| &file.settled))
+}
+
+/// Derives a second time what the spec keeps out of each file, and compares it with what was settled.
+///
+/// # Errors
+/// Those of SQLite, with the file's name.
+pub fn prove_kept_out(plan: &Plan, files: &[TenantFile]) -> Result<KeptOutProof, Diagnostic> {
+    let mut whole = KeptOutProof::default();
+    for file in files {
+        let proof = file.settled.prove(&file.plan(plan)?, &file.snapshot).map_err(|error| file.named(error))?;
+        whole.add(&file.name, proof);
+    }
+    Ok(whole)
 }
 
 /// Lists the tables that the files share: those without a tenant.

@@ -70,9 +70,9 @@ impl DryRun<'_> {
         (sizes.iter().map(|size| size.heap).sum(), sizes.iter().map(|size| size.indexes).sum())
     }
 
-    /// The bytes that this machine needs: the snapshot, and the largest table's rows while they are sorted.
+    /// The bytes that this machine needs: the snapshot, and the rows of all tables, which are put away until they are sent.
     fn room_here(&self) -> u64 {
-        self.source_bytes + self.audit.sizes.iter().map(|size| size.encoded).max().unwrap_or(0)
+        self.source_bytes + self.audit.sizes.iter().map(|size| size.encoded).sum::<u64>()
     }
 
     /// Writes it for people.
@@ -118,7 +118,7 @@ impl DryRun<'_> {
             text.push_str(&format!("          {} by the rehearsal's tables\n", bytes_text(bytes as u64)));
         }
         text.push_str(&format!(
-            "  here    {} for the snapshot, and up to {} while rows are sorted\n",
+            "  here    {} for the snapshot, and up to {} for the rows until they are sent\n",
             bytes_text(self.source_bytes),
             bytes_text(self.room_here() - self.source_bytes)
         ));

@@ -54,6 +54,18 @@ impl KeptOutProof {
     pub fn is_proven(&self) -> bool {
         self.findings.is_empty()
     }
+
+    /// Adds what was kept out of one of several files, whose name its findings get.
+    pub fn add(&mut self, file: &str, other: Self) {
+        for own in other.tables {
+            match self.tables.iter_mut().find(|table| table.table == own.table) {
+                Some(table) => table.add(own),
+                None => self.tables.push(own),
+            }
+        }
+        self.findings.extend(other.findings.into_iter().map(|finding| format!("{}: {finding}", visible(file))));
+        self.unrecorded = self.unrecorded.take().or(other.unrecorded);
+    }
 }
 
 /// What became of the rows of a table of the source.
@@ -73,6 +85,19 @@ pub struct TableKeptOut {
     pub references_cleared: u64,
     /// Rejected rows by the first of the codes that speak against them.
     pub reasons: BTreeMap<String, u64>,
+}
+
+impl TableKeptOut {
+    fn add(&mut self, other: Self) {
+        self.source_rows += other.source_rows;
+        self.moved += other.moved;
+        self.rejected += other.rejected;
+        self.left_out += other.left_out;
+        self.references_cleared += other.references_cleared;
+        for (code, rows) in other.reasons {
+            *self.reasons.entry(code).or_default() += rows;
+        }
+    }
 }
 
 impl KeptOut {
