@@ -6,11 +6,13 @@
 
 mod contender;
 mod process;
+mod readers;
 mod report;
 mod server;
 
 use contender::{Contender, TENANTRY, contenders};
 use process::{Measured, run};
+use readers::{Reader, readers};
 use server::Bench;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,6 +28,8 @@ struct Results {
     machine: Vec<(&'static str, String)>,
     settings: Vec<(String, String)>,
     contenders: Vec<Entry>,
+    /// What reads all rows once.
+    readers: Vec<Reader>,
     /// tenantry on a tenth of the rows, for its memory.
     tenth: Measured,
 }
@@ -64,6 +68,12 @@ fn measure() -> Result<Results, String> {
     let tenth = build(folder.path(), "tenth.db", scale / 10.0)?;
     let database = bench.create("tenth")?;
     let tenantry = entries[0].contender;
+    let tenth = run(&tenantry, tenantry.command(&tenth, &database), folder.path())?;
+    database.remove()?;
+    eprintln!("audit and verify beside a plain scan");
+    let database = bench.create("readers")?;
+    run(&tenantry, tenantry.command(&source, &database), folder.path())?;
+    let readers = readers(&tenantry, &source, &database, folder.path())?;
     Ok(Results {
         scale,
         runs,
@@ -71,7 +81,8 @@ fn measure() -> Result<Results, String> {
         source_bytes: fs::metadata(&source).map_or(0, |metadata| metadata.len()),
         machine,
         settings: bench.settings()?,
-        tenth: run(&tenantry, tenantry.command(&tenth, &database), folder.path())?,
+        readers,
+        tenth,
         contenders: entries.into(),
     })
 }

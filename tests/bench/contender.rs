@@ -78,8 +78,7 @@ impl Contender {
         let peers = fixture().join("peers");
         let mut command = match self.name {
             TENANTRY => {
-                let mut command = Command::new(env!("CARGO_BIN_EXE_tenantry"));
-                command.arg("cutover").arg(fixture().join("spec.yaml")).arg("--source").arg(source);
+                let mut command = verb("cutover", source);
                 command.args(["--target", &database.url(), "--format", "json"]);
                 // Beside the source: the snapshot is kept there, and made anew by each round.
                 command.arg("--work-dir").arg(source.with_extension("work"));
@@ -100,4 +99,22 @@ impl Contender {
         command.env("SOURCE", source).envs(database.environment());
         command
     }
+
+    /// Builds the command that audits a source.
+    pub fn audit(&self, source: &Path) -> Command {
+        verb("audit", source)
+    }
+
+    /// Builds the command that verifies a database that holds a source.
+    pub fn verify(&self, source: &Path, database: &Database) -> Command {
+        let mut command = verb("verify", source);
+        command.args(["--target", &database.url()]);
+        command
+    }
+}
+
+fn verb(name: &str, source: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tenantry"));
+    command.arg(name).arg(fixture().join("spec.yaml")).arg("--source").arg(source);
+    command
 }

@@ -30,6 +30,7 @@ pub fn page(results: &Results) -> String {
     aims(results, &mut page);
     phases(results, &mut page);
     memory(results, &mut page);
+    readers(results, &mut page);
     page.push_str("## What each of them does\n\n");
     for Entry { contender, .. } in &results.contenders {
         let _ = writeln!(page, "- **{}**: {}.", contender.name, contender.does);
@@ -129,6 +130,25 @@ fn memory(results: &Results, page: &mut String) {
         grouped(results.rows),
         whole as f64 / MEGABYTE,
     );
+}
+
+fn readers(results: &Results, page: &mut String) {
+    page.push_str(
+        "## Audit and verify alone\n\n| | seconds | rows a second | × plain scan | peak memory |\n|---|---|---|---|---|\n",
+    );
+    let plain = results.readers.first().map(|reader| reader.seconds);
+    for reader in &results.readers {
+        let memory = reader.memory.map_or(String::new(), |bytes| format!("{:.0} MB", bytes as f64 / MEGABYTE));
+        let _ = writeln!(
+            page,
+            "| {} | {:.2} | {} | {} | {memory} |",
+            reader.name,
+            reader.seconds,
+            grouped((results.rows as f64 / reader.seconds) as u64),
+            ratio(Some(reader.seconds), plain),
+        );
+    }
+    page.push('\n');
 }
 
 fn runs_of<'r>(results: &'r Results, name: &str) -> &'r [Measured] {

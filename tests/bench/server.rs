@@ -10,7 +10,7 @@ use tenantry::diagnostic::Diagnostic;
 use tenantry::postgres::{Connection, Durability, Scratch, Server};
 
 /// The tables of the billing database.
-const TABLES: [&str; 5] = ["accounts", "customers", "invoices", "invoice_items", "payments"];
+pub const TABLES: [&str; 5] = ["accounts", "customers", "invoices", "invoice_items", "payments"];
 
 /// The settings that decide how fast rows and keys are made.
 const SETTINGS: [&str; 10] = [
