@@ -1,11 +1,14 @@
 //! `--target`: a server of the user's, or a scratch one for this run.
 
 use crate::diagnostic::Diagnostic;
-use crate::postgres::{Connection, Durability, Scratch, Server, Target};
+use crate::postgres::{Connection, Durability, RowReader, Scratch, Server, Target};
 use std::time::Duration;
 
 /// How long a server may take to answer, unless its URL says otherwise.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How many connections read a target's rows back.
+const READERS: usize = 2;
 
 /// A target that can be connected to; a scratch server ends with it.
 pub(super) struct Opened {
@@ -37,6 +40,11 @@ impl Opened {
 
     pub fn connect(&self, schema: &str) -> Result<Connection, Diagnostic> {
         self.server.connect(schema, PATIENCE)
+    }
+
+    /// Opens connections that read rows back; with fewer than wanted a proof takes longer, and that is all.
+    pub fn readers(&self, schema: &str) -> Vec<RowReader> {
+        (0..READERS).map_while(|_| self.server.connect_reader(schema, PATIENCE).ok()).collect()
     }
 
     /// Leaves a scratch server running, and returns how to connect to it and how to remove it; `None` for others.

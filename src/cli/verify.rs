@@ -160,10 +160,8 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
         found.catalog.extend(proof.findings);
         return Ok(compared(Verified::Since(found), &target, Some(snapshot.hash.clone())));
     }
-    // With one connection the proof takes longer, and that is all.
-    let mut more: Vec<_> = target.connect(schema).into_iter().collect();
     let beside = vec![kept_out.rows(&snapshot).open()?];
-    let mut found = verify(&project.plan, &database, beside, &mut connection, &mut more, &mut rows)?;
+    let mut found = verify(&project.plan, &database, beside, &mut connection, &mut target.readers(schema), &mut rows)?;
     found.catalog.extend(verify_isolation(&project.plan, &mut connection)?);
     found.kept_out = proof;
     Ok(compared(Verified::Whole(found), &target, Some(snapshot.hash.clone())))
@@ -200,11 +198,9 @@ fn files(
     let target = Opened::open(&arguments.target)?;
     let schema = &project.plan.tenancy.target_schema;
     let mut connection = target.connect(schema)?;
-    // With one connection the proof takes longer, and that is all.
-    let mut more: Vec<_> = target.connect(schema).into_iter().collect();
     let rows: Vec<_> = files.iter().map(TenantFile::moved).collect();
     let mut progress = |table: &str, rows| progress.rows(table, rows);
-    let mut found = verify_files(&project.plan, &rows, &mut connection, &mut more, &mut progress)?;
+    let mut found = verify_files(&project.plan, &rows, &mut connection, &mut target.readers(schema), &mut progress)?;
     found.kept_out = prove_kept_out(&project.plan, &files)?;
     found.catalog.extend(verify_isolation(&project.plan, &mut connection)?);
     Ok(Compared {

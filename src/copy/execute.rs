@@ -12,7 +12,7 @@ use super::tenant_files::TenantFile;
 use super::worker::{PATIENCE, Worker};
 use crate::diagnostic::Diagnostic;
 use crate::plan::Plan;
-use crate::postgres::{Connection, Server, StepRecord};
+use crate::postgres::{Connection, RowReader, Server, StepRecord};
 use crate::remap::Remapper;
 use crate::schema::TableId;
 use crate::sqlite::Snapshot;
@@ -307,6 +307,11 @@ impl<'j> Shared<'j> {
             connection.set("max_parallel_maintenance_workers", "0")?;
         }
         Ok(connection)
+    }
+
+    /// Opens a connection that reads rows back.
+    pub fn connect_reader(&self) -> Result<RowReader, Diagnostic> {
+        self.job.server.connect_reader(&self.job.plan.tenancy.target_schema, PATIENCE)
     }
 
     /// Says that a table's rows are gathered: another's may be read while these are sent.

@@ -232,17 +232,17 @@ impl<'s, 'j> Worker<'s, 'j> {
         let events = line.events.clone();
         let verification = line.again(&mut |connection| {
             // With fewer connections the proof takes longer, and that is all.
-            let more = (1..shared.job.jobs).map_while(|_| shared.connect().ok());
-            let (plan, more) = (shared.job.plan, &mut more.collect::<Vec<_>>());
+            let readers = (0..shared.job.jobs).map_while(|_| shared.connect_reader().ok());
+            let (plan, readers) = (shared.job.plan, &mut readers.collect::<Vec<_>>());
             let progress = &mut |table: &str, rows| drop(events.send(Event::Rows { table: table.to_owned(), rows }));
             match shared.job.moved {
                 Moved::Database(snapshot) => {
                     let beside = (1..shared.job.jobs).map(|_| snapshot.open()).collect::<Result<Vec<_>, _>>()?;
-                    verify(plan, opened(database, shared)?, beside, connection, more, progress)
+                    verify(plan, opened(database, shared)?, beside, connection, readers, progress)
                 }
                 Moved::Files(files) => {
                     let files: Vec<FileRows<'_>> = files.iter().map(TenantFile::moved).collect();
-                    verify_files(plan, &files, connection, more, progress)
+                    verify_files(plan, &files, connection, readers, progress)
                 }
             }
         })?;

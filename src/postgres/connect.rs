@@ -1,14 +1,19 @@
 //! Opens connections: every endpoint, and every way that its `sslmode` allows, in libpq's order.
 
+use super::row_reader::RowReader;
 use super::session::Connection;
 use super::target::{Endpoint, Server};
 use super::tls::SslMode;
 use super::{error, passfile};
 use crate::diagnostic::Diagnostic;
-use ::postgres::{Client, Config, NoTls};
+use ::postgres::error::Error;
+use ::postgres::tls::{MakeTlsConnect, TlsConnect};
+use ::postgres::{Client, NoTls};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
+use tokio_postgres::config::SslMode as SslNegotiated;
+use tokio_postgres::{Config, Socket};
 
 impl Server {
     /// Connects within `timeout`, or within the target's own `connect_timeout` where it has one.
@@ -16,14 +21,33 @@ impl Server {
     /// Unqualified names mean `schema`. The codes of the errors are `connection-failed`, `authentication-failed`,
     /// `tls-required`, `tls-failed`, `database-missing`, `server-too-old`.
     pub fn connect(&self, schema: &str, timeout: Duration) -> Result<Connection, Diagnostic> {
+        let schema = schema.to_owned();
+        self.in_time(timeout, move |server, timeout| {
+            server.open(timeout).and_then(|client: Client| Connection::new(client, &schema))
+        })
+    }
+
+    /// As [`Server::connect`], for a connection that only reads rows back.
+    pub fn connect_reader(&self, schema: &str, timeout: Duration) -> Result<RowReader, Diagnostic> {
+        let schema = schema.to_owned();
+        self.in_time(timeout, move |server, timeout| {
+            server.open(timeout).and_then(|reader: RowReader| reader.pinned(&schema))
+        })
+    }
+
+    fn in_time<C: Send + 'static>(
+        &self,
+        timeout: Duration,
+        connect: impl FnOnce(&Self, Duration) -> Result<C, Diagnostic> + Send + 'static,
+    ) -> Result<C, Diagnostic> {
         let timeout = self.connect_timeout.unwrap_or(timeout);
         let (sender, receiver) = mpsc::channel();
-        let (server, schema) = (self.clone(), schema.to_owned());
+        let server = self.clone();
         // The driver's own limit ends with the TCP connection: a server that accepts and then says nothing would
         // hold it forever, so the whole of it runs beside us and is left behind when time is up.
         let connecting = thread::Builder::new().name("connect".to_owned()).spawn(move || {
             // Nobody listens any more once time is up; the connection then closes by being dropped.
-            let _ = sender.send(server.open(timeout).and_then(|client| Connection::new(client, &schema)));
+            let _ = sender.send(connect(&server, timeout));
         });
         if let Err(error) = connecting {
             return Err(Diagnostic::error("connection-failed", format!("failed to start a thread: {error}")));
@@ -39,7 +63,7 @@ impl Server {
     }
 
     /// Tries each endpoint, and at each the ways that its `sslmode` allows, in libpq's order.
-    fn open(&self, timeout: Duration) -> Result<Client, Diagnostic> {
+    fn open<D: Driver>(&self, timeout: Duration) -> Result<D, Diagnostic> {
         let mut failure = None;
         for endpoint in &self.endpoints {
             let ways: &[Way] = match (endpoint, self.tls.mode) {
@@ -70,12 +94,12 @@ impl Server {
         Err(failure.unwrap_or_else(|| Diagnostic::error("connection-failed", "the target names no host")))
     }
 
-    fn open_one(
+    fn open_one<D: Driver>(
         &self,
         endpoint: &Endpoint,
         way: Way,
         timeout: Duration,
-    ) -> Result<Result<Client, ::postgres::Error>, Diagnostic> {
+    ) -> Result<Result<D, Error>, Diagnostic> {
         let mut config = self.login.clone();
         config.connect_timeout(timeout);
         endpoint.apply(&mut config);
@@ -84,15 +108,45 @@ impl Server {
         {
             config.password(password);
         }
-        Ok(match way {
-            Way::Plain => config.ssl_mode(::postgres::config::SslMode::Disable).connect(NoTls),
-            Way::Tls => config.ssl_mode(::postgres::config::SslMode::Require).connect(self.tls.connector()?),
-            Way::TlsIfOffered => config.ssl_mode(::postgres::config::SslMode::Prefer).connect(self.tls.connector()?),
-        })
+        config.ssl_mode(match way {
+            Way::Plain => SslNegotiated::Disable,
+            Way::Tls => SslNegotiated::Require,
+            Way::TlsIfOffered => SslNegotiated::Prefer,
+        });
+        match way {
+            Way::Plain => D::open(config, NoTls),
+            Way::Tls | Way::TlsIfOffered => D::open(config, self.tls.connector()?),
+        }
     }
 
     fn describe_one(&self, endpoint: &Endpoint) -> String {
         Server { endpoints: vec![endpoint.clone()], ..self.clone() }.describe()
+    }
+}
+
+/// What a connection is opened with.
+pub(super) trait Driver: Sized {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// Those of the driver; outside them, that it cannot even begin.
+    fn open<T>(config: Config, tls: T) -> Result<Result<Self, Error>, Diagnostic>
+    where
+        T: MakeTlsConnect<Socket> + Send + 'static,
+        T::TlsConnect: Send,
+        T::Stream: Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send;
+}
+
+impl Driver for Client {
+    fn open<T>(config: Config, tls: T) -> Result<Result<Self, Error>, Diagnostic>
+    where
+        T: MakeTlsConnect<Socket> + Send + 'static,
+        T::TlsConnect: Send,
+        T::Stream: Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        Ok(::postgres::Config::from(config).connect(tls))
     }
 }
 

@@ -4,67 +4,90 @@ use super::Connection;
 use super::copy_in::{HEADER, io_error};
 use crate::diagnostic::Diagnostic;
 use std::io::BufRead;
-use std::ops::Range;
 
-/// Calls `row` with the fields of every row of a query, in the binary form of their types, `None` for NULL.
-///
-/// Returns the number of rows. The slices live in the driver's buffer; nothing is allocated for a row unless the
-/// server splits it over messages. An error of `row` comes back as it is; the next
-/// statement on the connection then waits until the rest has passed by.
-pub fn copy_out(
-    connection: &mut Connection,
-    query: &str,
-    purpose: &str,
-    mut row: impl FnMut(&[Option<&[u8]>]) -> Result<(), Diagnostic>,
-) -> Result<u64, Diagnostic> {
-    let sql = format!("COPY ({query}) TO STDOUT (FORMAT binary)");
-    let Connection { client, state, .. } = connection;
-    let result = match client.copy_out(&sql) {
-        Ok(mut reader) => read(&mut reader, purpose, &mut row),
-        Err(error) => Err(Failure::Reading(super::error::statement(&error, purpose))),
-    };
-    result.map_err(|failure| match failure {
-        Failure::Reading(diagnostic) => {
-            state.fail();
-            diagnostic
-        }
-        Failure::Row(diagnostic) => diagnostic,
-    })
+/// Called with the fields of a row, in the binary form of their types, `None` for NULL.
+pub type EachRow<'f> = dyn FnMut(&[Option<&[u8]>]) -> Result<(), Diagnostic> + 'f;
+
+/// Reads rows back.
+pub trait CopyOut {
+    /// Calls `row` with the fields of every row of a query.
+    ///
+    /// Returns the number of rows. The slices live in the driver's buffer; nothing is allocated for a row unless the
+    /// server splits it over messages. An error of `row` comes back as it is; the next
+    /// statement on the connection then waits until the rest has passed by.
+    fn copy_out(&mut self, query: &str, purpose: &str, row: &mut EachRow<'_>) -> Result<u64, Diagnostic>;
+}
+
+impl CopyOut for Connection {
+    fn copy_out(&mut self, query: &str, purpose: &str, row: &mut EachRow<'_>) -> Result<u64, Diagnostic> {
+        let Self { client, state, .. } = self;
+        let result = match client.copy_out(&statement(query)) {
+            Ok(mut reader) => read(&mut reader, purpose, row),
+            Err(error) => Err(Failure::Reading(super::error::statement(&error, purpose))),
+        };
+        result.map_err(|failure| match failure {
+            Failure::Reading(diagnostic) => {
+                state.fail();
+                diagnostic
+            }
+            Failure::Row(diagnostic) => diagnostic,
+        })
+    }
+}
+
+/// Writes the statement that sends the rows of a query.
+pub(super) fn statement(query: &str) -> String {
+    format!("COPY ({query}) TO STDOUT (FORMAT binary)")
 }
 
 /// Tells what the server did from what the caller said.
-enum Failure {
+pub(super) enum Failure {
     Reading(Diagnostic),
     Row(Diagnostic),
 }
 
-fn read(
-    reader: &mut impl BufRead,
-    purpose: &str,
-    row: &mut impl FnMut(&[Option<&[u8]>]) -> Result<(), Diagnostic>,
-) -> Result<u64, Failure> {
-    let mut decoder = Decoder::default();
-    // Holds what a message leaves over; empty as long as messages end where rows end.
-    let mut rest: Vec<u8> = Vec::new();
+fn read(reader: &mut impl BufRead, purpose: &str, row: &mut EachRow<'_>) -> Result<u64, Failure> {
+    let mut pieces = Pieces::default();
     loop {
         let message = reader.fill_buf().map_err(|error| Failure::Reading(io_error(error, purpose)))?;
         let length = message.len();
         if length == 0 {
-            break;
+            return pieces.end(purpose);
         }
+        pieces.take(message, purpose, row)?;
+        reader.consume(length);
+    }
+}
+
+/// Puts rows together from messages.
+#[derive(Default)]
+pub(super) struct Pieces {
+    decoder: Decoder,
+    /// Holds what a message leaves over; empty as long as messages end where rows end.
+    rest: Vec<u8>,
+}
+
+impl Pieces {
+    /// Hands out the rows that a message completes.
+    pub fn take(&mut self, message: &[u8], purpose: &str, row: &mut EachRow<'_>) -> Result<(), Failure> {
+        let Self { decoder, rest } = self;
         if rest.is_empty() {
             let used = decoder.decode(message, purpose, row)?;
             rest.extend_from_slice(&message[used..]);
         } else {
             rest.extend_from_slice(message);
-            let used = decoder.decode(&rest, purpose, row)?;
+            let used = decoder.decode(rest, purpose, row)?;
             rest.drain(..used);
         }
-        reader.consume(length);
+        Ok(())
     }
-    match decoder.place {
-        Place::End if rest.is_empty() => Ok(decoder.rows),
-        _ => Err(Failure::Reading(malformed(purpose, "it ends before its trailer"))),
+
+    /// Says that no more messages come, and returns the number of rows.
+    pub fn end(&self, purpose: &str) -> Result<u64, Failure> {
+        match self.decoder.place {
+            Place::End if self.rest.is_empty() => Ok(self.decoder.rows),
+            _ => Err(Failure::Reading(malformed(purpose, "it ends before its trailer"))),
+        }
     }
 }
 
@@ -87,20 +110,13 @@ enum Place {
 struct Decoder {
     place: Place,
     rows: u64,
-    /// Where the fields of the present row stand.
-    fields: Vec<Option<Range<usize>>>,
-    /// Lends its memory to the slices of every row.
+    /// Lends its memory to the fields of every row.
     slices: Vec<Option<&'static [u8]>>,
 }
 
 impl Decoder {
     /// Hands out all rows that are complete in `bytes`, and returns how many bytes they took.
-    fn decode(
-        &mut self,
-        bytes: &[u8],
-        purpose: &str,
-        row: &mut impl FnMut(&[Option<&[u8]>]) -> Result<(), Diagnostic>,
-    ) -> Result<usize, Failure> {
+    fn decode(&mut self, bytes: &[u8], purpose: &str, row: &mut EachRow<'_>) -> Result<usize, Failure> {
         let bad = |reason| Failure::Reading(malformed(purpose, reason));
         let mut used = 0;
         if self.place == Place::Header {
@@ -119,12 +135,11 @@ impl Decoder {
                 used = cursor.at;
                 break;
             }
-            if !self.find_fields(count, &mut cursor).map_err(bad)? {
+            slices.clear();
+            if !find_fields(count, &mut cursor, &mut slices).map_err(bad)? {
                 break;
             }
-            slices.extend(self.fields.iter().map(|field| field.clone().map(|range| &bytes[range])));
             row(&slices).map_err(Failure::Row)?;
-            slices.clear();
             self.rows += 1;
             used = cursor.at;
         }
@@ -134,25 +149,28 @@ impl Decoder {
             _ => Ok(used),
         }
     }
+}
 
-    /// Finds the fields of a row; false where the row is not complete yet.
-    fn find_fields(&mut self, count: i16, cursor: &mut Cursor<'_>) -> Result<bool, &'static str> {
-        if count < 0 {
-            return Err("a row has a negative number of fields");
-        }
-        self.fields.clear();
-        for _ in 0..count {
-            let Some(length) = cursor.i32() else { return Ok(false) };
-            if length == -1 {
-                self.fields.push(None);
-                continue;
-            }
-            let length = usize::try_from(length).map_err(|_| "a field has a negative length")?;
-            let Some(range) = cursor.skip(length) else { return Ok(false) };
-            self.fields.push(Some(range));
-        }
-        Ok(true)
+/// Finds the fields of a row; false where the row is not complete yet.
+fn find_fields<'b>(
+    count: i16,
+    cursor: &mut Cursor<'b>,
+    fields: &mut Vec<Option<&'b [u8]>>,
+) -> Result<bool, &'static str> {
+    if count < 0 {
+        return Err("a row has a negative number of fields");
     }
+    for _ in 0..count {
+        let Some(length) = cursor.i32() else { return Ok(false) };
+        if length == -1 {
+            fields.push(None);
+            continue;
+        }
+        let length = usize::try_from(length).map_err(|_| "a field has a negative length")?;
+        let Some(field) = cursor.slice(length) else { return Ok(false) };
+        fields.push(Some(field));
+    }
+    Ok(true)
 }
 
 /// Empties a vector of slices and lets it hold slices of another lifetime; the memory stays.
@@ -175,7 +193,7 @@ fn header_length(bytes: &[u8]) -> Result<Option<usize>, &'static str> {
         return Err("it has unknown flags");
     }
     let extension = usize::try_from(extension).map_err(|_| "its extension has a negative length")?;
-    Ok(cursor.skip(extension).map(|range| range.end))
+    Ok(cursor.slice(extension).map(|_| cursor.at))
 }
 
 /// Reads big-endian numbers while there are enough bytes.
@@ -184,7 +202,7 @@ struct Cursor<'b> {
     at: usize,
 }
 
-impl Cursor<'_> {
+impl<'b> Cursor<'b> {
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let taken = self.bytes.get(self.at..)?.first_chunk::<N>()?;
         self.at += N;
@@ -199,11 +217,10 @@ impl Cursor<'_> {
         self.take().map(i32::from_be_bytes)
     }
 
-    fn skip(&mut self, length: usize) -> Option<Range<usize>> {
-        let range = self.at..self.at.checked_add(length)?;
-        self.bytes.get(range.clone())?;
-        self.at = range.end;
-        Some(range)
+    fn slice(&mut self, length: usize) -> Option<&'b [u8]> {
+        let slice = self.bytes.get(self.at..)?.get(..length)?;
+        self.at += length;
+        Some(slice)
     }
 }
 
@@ -277,7 +294,7 @@ mod tests {
         let sql = "SELECT n::bigint, CASE WHEN n % 10 > 0 THEN 'row ' || n END, repeat('x', CASE n WHEN 500 THEN 3000000 END) \
                    FROM generate_series(0, 99999) n";
         let (mut next, mut nulls, mut longest) = (0_i64, 0, 0);
-        let count = copy_out(&mut connection, sql, "read", |fields| {
+        let count = connection.copy_out(sql, "read", &mut |fields| {
             assert_eq!(fields[0], Some(&next.to_be_bytes()[..]));
             match fields[1] {
                 Some(text) => assert_eq!(text, format!("row {next}").as_bytes()),
@@ -293,11 +310,11 @@ mod tests {
     #[test]
     fn an_error_of_the_caller_or_of_the_server_comes_back_and_leaves_a_usable_connection() {
         let mut connection = testing::connect(&testing::database());
-        let stop = |_: &[Option<&[u8]>]| Err(Diagnostic::error("stop", "stopped"));
-        let error = copy_out(&mut connection, "SELECT generate_series(1, 10000)", "read", stop).unwrap_err();
+        let stop = &mut |_: &[Option<&[u8]>]| Err(Diagnostic::error("stop", "stopped"));
+        let error = connection.copy_out("SELECT generate_series(1, 10000)", "read", stop).unwrap_err();
         assert_eq!(error.code, "stop");
         let sql = "SELECT 1 / (n - 500) FROM generate_series(1, 1000) n";
-        let error = copy_out(&mut connection, sql, "read the numbers", |_| Ok(())).unwrap_err();
+        let error = connection.copy_out(sql, "read the numbers", &mut |_| Ok(())).unwrap_err();
         assert_eq!(error.code, "value-refused");
         assert!(error.message.contains("read the numbers"), "{error:?}");
         assert_eq!(testing::column(&mut connection, "SELECT 1"), ["1"]);

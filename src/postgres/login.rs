@@ -4,12 +4,12 @@ use super::parameters::{Environment, Parameters, invalid};
 use super::target::{APPLICATION_NAME, DEFAULT_PORT, Endpoint, Server};
 use super::tls::{SslMode, TlsSettings};
 use crate::diagnostic::Diagnostic;
-use ::postgres::Config;
-use ::postgres::config::{ChannelBinding, SslNegotiation, TargetSessionAttrs};
 use nix::unistd::{User, geteuid};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio_postgres::Config;
+use tokio_postgres::config::{ChannelBinding, SslNegotiation, TargetSessionAttrs};
 
 impl Parameters {
     pub(super) fn into_server(mut self, environment: Environment<'_>) -> Result<Server, Diagnostic> {

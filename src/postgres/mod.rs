@@ -1,7 +1,7 @@
 //! The PostgreSQL edge: everything that talks to a server, and the only user of the crates that do.
 //!
 //! [`Target::parse`] reads what a person wrote, [`Server::connect`] gives a [`Connection`] with every session setting
-//! pinned, [`Scratch`] starts a throwaway server. Rows go in through [`CopyIn`] and come back through [`copy_out`],
+//! pinned, [`Scratch`] starts a throwaway server. Rows go in through [`CopyIn`] and come back through [`CopyOut`],
 //! both in binary. Statements go one by one through the extended protocol, never in a batch; what a server answers
 //! comes back as a diagnostic without its DETAIL, because that is where row values stand.
 
@@ -22,6 +22,7 @@ mod parameters;
 mod passfile;
 mod roles;
 mod row;
+mod row_reader;
 mod scratch;
 mod service;
 mod session;
@@ -41,7 +42,7 @@ pub use catalog::{
     read_catalog, read_catalog_in_part, read_isolation, sequence_next,
 };
 pub use copy_in::{CopyColumn, CopyIn};
-pub use copy_out::copy_out;
+pub use copy_out::{CopyOut, EachRow};
 pub use doctor::{Finding, MissingPrivileges, Status, examine, missing_privileges};
 pub use files::{FileRecord, record_files, run_files};
 pub use journal::{
@@ -53,6 +54,7 @@ pub use journal::{
 pub use limits::{bytes_text, tables_bytes};
 pub use roles::{NewRole, RoleFacts, create_role, current_role, role_facts};
 pub use row::Row;
+pub use row_reader::RowReader;
 pub use scratch::{Durability, Kept, Scratch};
 pub use session::{Connection, MINIMUM_VERSION};
 pub use target::{Server, Target};

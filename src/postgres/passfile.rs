@@ -1,10 +1,10 @@
 //! Looks passwords up in libpq's password file: lines of `host:port:database:user:password`.
 
 use super::target::Endpoint;
-use ::postgres::Config;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use tokio_postgres::Config;
 
 /// Finds the password of the first line that matches the endpoint and the login.
 ///

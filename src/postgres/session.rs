@@ -66,17 +66,8 @@ impl Connection {
     }
 
     fn pin_settings(&mut self, schema: &str) -> Result<(), Diagnostic> {
-        // pg_catalog is not listed, so that it comes first: nobody's own function can stand in for a built-in one.
-        // pg_temp is listed, so that it comes last.
-        let search_path = format!("{}, pg_temp", ident::quote_always(schema));
-        let mut settings = SETTINGS.to_vec();
-        settings.push(("search_path", &search_path));
-        if self.major_version() >= 17 {
-            settings.push(("transaction_timeout", "0"));
-        }
-        let calls = (0..settings.len()).map(|n| format!("set_config(${}, ${}, false)", 2 * n + 1, 2 * n + 2));
-        let sql = format!("SELECT {}", calls.collect::<Vec<_>>().join(", "));
-        let parameters = settings.iter().flat_map(|(name, value)| [Some(*name), Some(*value)]).collect::<Vec<_>>();
+        let (sql, parameters) = pins(schema, self.major_version());
+        let parameters: Vec<Option<&str>> = parameters.iter().map(|parameter| Some(parameter.as_str())).collect();
         self.query(&sql, &parameters, "pin the session's settings")?;
         // As a replica the session would skip foreign keys. Only superusers may touch it, so only where it is wrong.
         let sql = "SELECT set_config('session_replication_role', 'origin', false) \
@@ -172,9 +163,8 @@ impl Connection {
     /// Begins a transaction that only reads and sees what another one sees, which has to be open still.
     pub fn begin_same_snapshot(&mut self, exported: &str) -> Result<Transaction<'_>, Diagnostic> {
         let mut transaction = self.begin_snapshot()?;
-        // A name has digits, letters and hyphens; nothing else may stand between the quotes.
-        let name: String = exported.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
-        transaction.execute(&format!("SET TRANSACTION SNAPSHOT '{name}'"), "take over the view of the rows")?;
+        let sql = format!("SET TRANSACTION SNAPSHOT '{}'", snapshot_name(exported));
+        transaction.execute(&sql, "take over the view of the rows")?;
         Ok(transaction)
     }
 
@@ -193,8 +183,28 @@ impl Connection {
     }
 }
 
+/// Writes the statement that pins all settings of a session whose unqualified names mean `schema`, and its parameters.
+pub(super) fn pins(schema: &str, major_version: u32) -> (String, Vec<String>) {
+    // pg_catalog is not listed, so that it comes first: nobody's own function can stand in for a built-in one.
+    // pg_temp is listed, so that it comes last.
+    let search_path = format!("{}, pg_temp", ident::quote_always(schema));
+    let mut settings = SETTINGS.to_vec();
+    settings.push(("search_path", &search_path));
+    if major_version >= 17 {
+        settings.push(("transaction_timeout", "0"));
+    }
+    let calls = (0..settings.len()).map(|n| format!("set_config(${}, ${}, false)", 2 * n + 1, 2 * n + 2));
+    let sql = format!("SELECT {}", calls.collect::<Vec<_>>().join(", "));
+    (sql, settings.iter().flat_map(|(name, value)| [*name, *value]).map(str::to_owned).collect())
+}
+
+/// Keeps what the name of an exported snapshot has, digits, letters and hyphens: nothing else may stand between the quotes.
+pub(super) fn snapshot_name(exported: &str) -> String {
+    exported.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect()
+}
+
 /// Leaves the types of parameters to the server.
-fn typed<'a>(parameters: &'a [Parameter<'a>]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+pub(super) fn typed<'a>(parameters: &'a [Parameter<'a>]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
     parameters.iter().map(|parameter| (parameter as &(dyn ToSql + Sync), Type::UNKNOWN)).collect()
 }
 

@@ -4,11 +4,11 @@ use super::parameters::{Environment, Parameters, invalid};
 use super::tls::{Roots, SslMode, TlsSettings};
 use crate::diagnostic::Diagnostic;
 use crate::ident::visible;
-use ::postgres::Config;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio_postgres::Config;
 
 /// The port of a server that names none.
 pub(super) const DEFAULT_PORT: u16 = 5432;
@@ -149,7 +149,7 @@ impl Server {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ::postgres::config::ChannelBinding;
+    use tokio_postgres::config::ChannelBinding;
 
     fn server(text: &str) -> Result<Server, Diagnostic> {
         match Target::parse_with(text, &|name| (name == "PGUSER").then(|| "os".to_owned()))? {

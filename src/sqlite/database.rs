@@ -50,7 +50,13 @@ impl Database {
         while let Some(row) = rows.next().map_err(failed)? {
             let mut values = emptied(buffer);
             for column in 0..width {
-                values.push(value(row.get_ref(column).map_err(failed)?));
+                match row.get_ref(column).map_err(failed)? {
+                    ValueRef::Null => values.push(Value::Null),
+                    ValueRef::Integer(number) => push_integer(&mut values, number),
+                    ValueRef::Real(number) => push_real(&mut values, number),
+                    ValueRef::Text(text) => push_text(&mut values, text),
+                    ValueRef::Blob(blob) => values.push(Value::Blob(Cow::Borrowed(blob))),
+                }
             }
             f(&values)?;
             buffer = emptied(values);
@@ -105,14 +111,22 @@ fn emptied<'b>(values: Vec<Value<'_>>) -> Vec<Value<'b>> {
     values.into_iter().map_while(|_| None).collect()
 }
 
-fn value(value: ValueRef<'_>) -> Value<'_> {
-    match value {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(number) => Value::Integer(number),
-        ValueRef::Real(number) => Value::Real(number),
-        ValueRef::Text(text) => Value::Text(Cow::Borrowed(text)),
-        ValueRef::Blob(blob) => Value::Blob(Cow::Borrowed(blob)),
-    }
+// Functions of their own, so that each writes straight into the vector. Together they would put the value together elsewhere
+// first, and to wait for that took half of the time of reading a row.
+
+#[inline(never)]
+fn push_integer(values: &mut Vec<Value<'_>>, number: i64) {
+    values.push(Value::Integer(number));
+}
+
+#[inline(never)]
+fn push_real(values: &mut Vec<Value<'_>>, number: f64) {
+    values.push(Value::Real(number));
+}
+
+#[inline(never)]
+fn push_text<'v>(values: &mut Vec<Value<'v>>, text: &'v [u8]) {
+    values.push(Value::Text(Cow::Borrowed(text)));
 }
 
 struct Parameter<'a>(&'a Value<'a>);

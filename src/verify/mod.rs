@@ -45,7 +45,7 @@ pub use since::{SinceRun, TableSince, verify_since};
 
 use crate::diagnostic::Diagnostic;
 use crate::plan::Plan;
-use crate::postgres::Connection;
+use crate::postgres::{Connection, RowReader};
 use crate::schema::{ForeignKeyId, TableId};
 use crate::sqlite::Database;
 use file_side::FileSide;
@@ -59,18 +59,18 @@ use tenant_sql::TenantSql;
 
 /// Compares a target with its source and with the plan between them.
 ///
-/// `more` connections read beside the first one; all of them see what was committed when this began. `beside` is the source
-/// opened again, to be read side by side. Nobody else may write to the source meanwhile. `progress` gets a table's name and how many of its source rows have been read. What differs is
+/// The `readers` read the rows, side by side and as they were when this began; without any the target's connection does.
+/// `beside` is the source opened again, to be read side by side. Nobody else may write to the source meanwhile. `progress` gets a table's name and how many of its source rows have been read. What differs is
 /// in the answer; an error means that the comparison could not be made, and proves nothing.
 pub fn verify(
     plan: &Plan,
     source: &Database,
     beside: Vec<Database>,
     target: &mut Connection,
-    more: &mut [Connection],
+    readers: &mut [RowReader],
     progress: &mut dyn FnMut(&str, u64),
 ) -> Result<Verification, Diagnostic> {
-    compare(plan, Origin::Database(source, beside), target, more, progress)
+    compare(plan, Origin::Database(source, beside), target, readers, progress)
 }
 
 /// Compares a target with all the files that went into it: each tenant with its own file, what they share with all of
@@ -81,10 +81,10 @@ pub fn verify_files(
     plan: &Plan,
     files: &[FileRows<'_>],
     target: &mut Connection,
-    more: &mut [Connection],
+    readers: &mut [RowReader],
     progress: &mut dyn FnMut(&str, u64),
 ) -> Result<Verification, Diagnostic> {
-    compare(plan, Origin::Files(FileSide::new(plan, files)), target, more, progress)
+    compare(plan, Origin::Files(FileSide::new(plan, files)), target, readers, progress)
 }
 
 /// Where the rows come from.
@@ -99,29 +99,27 @@ fn compare(
     plan: &Plan,
     origin: Origin<'_>,
     target: &mut Connection,
-    more: &mut [Connection],
+    readers: &mut [RowReader],
     progress: &mut dyn FnMut(&str, u64),
 ) -> Result<Verification, Diagnostic> {
     let mut transaction = target.begin_snapshot()?;
-    let mut others = Vec::with_capacity(more.len());
-    if !more.is_empty() {
+    if !readers.is_empty() {
         let seen = transaction.export_snapshot()?;
-        for connection in more {
-            others.push(connection.begin_same_snapshot(&seen)?);
-        }
+        readers.iter_mut().try_for_each(|reader| reader.begin_same_snapshot(&seen))?;
     }
-    let mut others: Vec<&mut Connection> = others.iter_mut().map(|transaction| &mut **transaction).collect();
-    prove(plan, origin, &mut transaction, &mut others, progress)
+    let found = prove(plan, origin, &mut transaction, readers, progress);
+    readers.iter_mut().for_each(RowReader::end_snapshot);
+    found
 }
 
 /// As [`verify`], on what the connections see.
 ///
-/// The source is read on this thread, and each other connection on one of its own.
+/// The source is read on this thread, and what reads the target on threads of their own.
 fn prove(
     plan: &Plan,
     mut origin: Origin<'_>,
     target: &mut Connection,
-    others: &mut [&mut Connection],
+    readers: &mut [RowReader],
     progress: &mut dyn FnMut(&str, u64),
 ) -> Result<Verification, Diagnostic> {
     let catalog = verify_catalog(plan, target)?;
@@ -149,9 +147,13 @@ fn prove(
     };
     let reading = side.begin(&parts::parts(plan, target)?);
     let expected = thread::scope(|scope| {
-        for connection in std::iter::once(&mut *target).chain(others.iter_mut().map(|other| &mut **other)) {
-            let reading = &reading;
-            scope.spawn(move || reading.work(connection));
+        let reading = &reading;
+        if readers.is_empty() {
+            let target = &mut *target;
+            scope.spawn(move || reading.work(target));
+        }
+        for reader in readers {
+            scope.spawn(move || reading.work(reader));
         }
         let read = match &mut origin {
             Origin::Database(source, beside) => {
@@ -167,6 +169,7 @@ fn prove(
     })?;
     let found = reading.end(target)?;
     let mut proofs = Vec::with_capacity(tables.len());
+    let mut all_derived = false;
     for ((table, rows), (expected, found)) in
         schema.table_ids().zip(&tables).zip(expected.into_iter().zip(found.groups))
     {
@@ -174,6 +177,10 @@ fn prove(
             (Some(rows), Some(expected), Some(found)) => {
                 let sums::Sums { mut proof, differing } = sums::difference(rows, expected, found);
                 if !differing.is_empty() {
+                    if let (Origin::Database(source, _), false) = (&origin, all_derived) {
+                        tenants.derive(source)?;
+                        all_derived = true;
+                    }
                     let again = |f: &mut dyn FnMut(&Row)| match &origin {
                         Origin::Database(source, _) => rows.for_each_in_source(source, f),
                         Origin::Files(files) => files.again(table, rows, hasher, &differing, f),

@@ -1,6 +1,6 @@
 //! The rows of one table from either side, as encoded canonical values in the order of the target's columns.
 
-use super::canonical::{Canonical, shown};
+use super::canonical::{Canonical, encode_postgres, encode_sqlite, shown};
 use super::new_ids::new_id;
 use super::parts::Part;
 use super::proof::KeyPart;
@@ -9,7 +9,7 @@ use crate::diagnostic::Diagnostic;
 use crate::emit::qualified_table;
 use crate::ident::{literal, quote, quote_list, visible};
 use crate::plan::Plan;
-use crate::postgres::{Connection, copy_out};
+use crate::postgres::CopyOut;
 use crate::rewrite::ColumnValue;
 use crate::schema::{Affinity, ColumnId, PgType, TableId};
 use crate::spec::{Conversion, TenantIds};
@@ -47,8 +47,9 @@ pub(super) struct Row {
 }
 
 impl Row {
-    fn push(&mut self, value: &Canonical<'_>) {
-        value.encode(&mut self.bytes);
+    /// Adds a column, whose encoded value `encode` appends.
+    fn push(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
+        encode(&mut self.bytes);
         self.ends.push(self.bytes.len());
     }
 
@@ -129,9 +130,9 @@ impl TableRows {
                     false => None,
                 };
                 let value = renamed.as_ref().unwrap_or(value);
-                row.push(&match &self.conversions[position] {
-                    Some(rule) => Canonical::read(value, *data_type, rule),
-                    None => Canonical::from_sqlite(value, *data_type),
+                row.push(|bytes| match &self.conversions[position] {
+                    Some(rule) => Canonical::read(value, *data_type, rule).encode_any(bytes),
+                    None => encode_sqlite(value, *data_type, bytes),
                 });
             }
             f(&row);
@@ -140,14 +141,14 @@ impl TableRows {
     }
 
     /// Calls `f` with every row that the target has.
-    pub fn for_each_in_target(&self, target: &mut Connection, f: impl FnMut(&Row)) -> Result<(), Diagnostic> {
+    pub fn for_each_in_target(&self, target: &mut dyn CopyOut, f: impl FnMut(&Row)) -> Result<(), Diagnostic> {
         self.for_each_in_part(target, Part::ALL, f)
     }
 
     /// Calls `f` with every row that a part of the target's table has.
     pub fn for_each_in_part(
         &self,
-        target: &mut Connection,
+        target: &mut dyn CopyOut,
         part: Part,
         mut f: impl FnMut(&Row),
     ) -> Result<(), Diagnostic> {
@@ -158,15 +159,15 @@ impl TableRows {
             false => format!("{} WHERE {}", self.target_sql, conditions.join(" AND ")),
         };
         let purpose = format!("read the rows of {} back", visible(&self.name));
-        copy_out(target, &sql, &purpose, |fields| {
+        let each = &mut |fields: &[Option<&[u8]>]| {
             row.clear();
             for (field, (_, data_type)) in fields.iter().zip(&self.columns) {
-                row.push(&Canonical::from_postgres(*field, *data_type));
+                row.push(|bytes| encode_postgres(*field, *data_type, bytes));
             }
             f(&row);
             Ok(())
-        })
-        .map(drop)
+        };
+        target.copy_out(&sql, &purpose, each).map(drop)
     }
 
     /// Returns a row's encoded tenant; nothing for a shared table.

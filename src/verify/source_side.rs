@@ -1,4 +1,7 @@
 //! Reads all of the source, with the tenants of its rows derived in SQL, over several connections.
+//!
+//! A TEMP table is seen only by the connection that has made it, so tables whose rows get their tenants from the same one are
+//! better read by the same connection.
 
 use super::rows::TableRows;
 use super::sums::{self, Groups, RowHasher};
@@ -7,6 +10,7 @@ use crate::diagnostic::Diagnostic;
 use crate::plan::Plan;
 use crate::schema::TableId;
 use crate::sqlite::Database;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 
@@ -21,65 +25,169 @@ pub(super) struct SourceSide<'a> {
 
 /// What the connections share while they work.
 struct Work {
-    /// The tables that are left to read, the next one last.
-    left: Vec<TableId>,
+    /// What is left to read, the next one last.
+    left: Vec<Unread>,
+    /// The tables whose TEMP tables each connection has made, or is making.
+    made: Vec<BTreeSet<TableId>>,
     groups: Vec<Option<Groups>>,
     failure: Option<Diagnostic>,
 }
 
+/// A table that is to be read.
+struct Unread {
+    table: TableId,
+    /// About how many rows it has.
+    rows: i64,
+    /// The tables whose TEMP tables its rows get their tenants from.
+    needed: BTreeSet<TableId>,
+}
+
 impl SourceSide<'_> {
     /// Sums up the rows of each table on this thread, and on one more for each database `beside`, which are the same one
-    /// opened again. Each of them derives the tenants for itself. Those of `source` stay, for a look at what differs.
+    /// opened again. Each of them derives the tenants that its tables need. What is made stays.
     pub fn read(
         &self,
         source: &Database,
         beside: Vec<Database>,
         progress: &mut dyn FnMut(&str, u64),
     ) -> Result<Vec<Option<Groups>>, Diagnostic> {
-        let schema = &self.plan.rewritten.target;
-        let mut left: Vec<TableId> = schema.table_ids().filter(|table| self.tables[table.index()].is_some()).collect();
+        let rows_of = |table: TableId| source.greatest_rowid(&self.plan.source.table(table).name);
+        let mut left = Vec::new();
+        for table in self.plan.rewritten.target.table_ids().filter(|table| self.tables[table.index()].is_some()) {
+            let rows = rows_of(self.plan.rewritten.source_tables[table.index()]);
+            left.push(Unread { table, rows, needed: self.tenants.needed(table) });
+        }
         // The largest first, so that it is not waited for alone.
-        left.sort_by_key(|&table| {
-            let from = self.plan.rewritten.source_tables[table.index()];
-            source.greatest_rowid(&self.plan.source.table(from).name)
-        });
-        let work = Mutex::new(Work { left, groups: self.tables.iter().map(|_| None).collect(), failure: None });
+        left.sort_by_key(|unread| unread.rows);
+        let costs = left.iter().flat_map(|unread| &unread.needed).map(|&table| (table, rows_of(table))).collect();
+        let groups = self.tables.iter().map(|_| None).collect();
+        let made = vec![BTreeSet::new(); 1 + beside.len()];
+        let work = Shared { costs, work: Mutex::new(Work { left, made, groups, failure: None }) };
         let (sender, receiver) = mpsc::channel::<(String, u64)>();
         thread::scope(|scope| {
-            for database in beside {
+            for (number, database) in beside.into_iter().enumerate() {
                 let (sender, work) = (sender.clone(), &work);
                 scope.spawn(move || {
-                    self.work(work, &database, &mut |table, rows| drop(sender.send((table.to_owned(), rows))));
+                    let mut progress = |table: &str, rows| drop(sender.send((table.to_owned(), rows)));
+                    self.work(work, number + 1, &database, &mut progress);
                 });
             }
-            self.work(&work, source, &mut |table, rows| {
+            self.work(&work, 0, source, &mut |table, rows| {
                 receiver.try_iter().for_each(|(table, rows)| progress(&table, rows));
                 progress(table, rows);
             });
         });
         receiver.try_iter().for_each(|(table, rows)| progress(&table, rows));
-        let Work { groups, failure, .. } = work.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Work { groups, failure, .. } = work.work.into_inner().unwrap_or_else(PoisonError::into_inner);
         failure.map_or(Ok(groups), Err)
     }
 
-    /// Reads tables as long as there are some.
-    fn work(&self, work: &Mutex<Work>, database: &Database, progress: &mut dyn FnMut(&str, u64)) {
-        let lock = || -> MutexGuard<'_, Work> { work.lock().unwrap_or_else(PoisonError::into_inner) };
+    /// Reads tables as long as there are some for this connection.
+    fn work(&self, shared: &Shared, number: usize, database: &Database, progress: &mut dyn FnMut(&str, u64)) {
         let mut read_all = || {
-            self.tenants.derive(database)?;
-            loop {
-                let next = {
-                    let mut work = lock();
-                    if work.failure.is_some() { None } else { work.left.pop() }
-                };
-                let Some(table) = next else { return Ok(()) };
+            let mut made = self.tenants.begin(database)?;
+            while let Some(Unread { table, needed, .. }) = shared.take(number, &made) {
+                self.tenants.derive_needed(database, &needed, &mut made)?;
                 let Some(rows) = &self.tables[table.index()] else { continue };
                 let groups = sums::of_source(rows, self.hasher, database, progress)?;
-                lock().groups[table.index()] = Some(groups);
+                shared.lock().groups[table.index()] = Some(groups);
             }
+            Ok(())
         };
         if let Err(error) = read_all() {
-            lock().failure.get_or_insert(error);
+            shared.lock().failure.get_or_insert(error);
         }
+    }
+}
+
+/// What is left to do, and what it takes.
+struct Shared {
+    /// About how many rows each TEMP table has.
+    costs: BTreeMap<TableId, i64>,
+    work: Mutex<Work>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a table to read: the largest, unless its tenants are derived by another connection already and to derive them
+    /// again would take as long as its rows do. That one reads it then, since it stops only when nothing is left for it.
+    fn take(&self, number: usize, made: &BTreeSet<TableId>) -> Option<Unread> {
+        let mut work = self.lock();
+        if work.failure.is_some() {
+            return None;
+        }
+        work.made[number].extend(made);
+        let is_mine = |unread: &Unread| {
+            let missing = unread.needed.difference(&work.made[number]);
+            let cost: i64 = missing.filter_map(|table| self.costs.get(table)).sum();
+            let others = work.made.iter().enumerate().filter(|(other, _)| *other != number);
+            cost <= unread.rows / 2 || !others.into_iter().any(|(_, made)| unread.needed.is_subset(made))
+        };
+        let position = work.left.iter().rposition(is_mine)?;
+        let taken = work.left.remove(position);
+        work.made[number].extend(&taken.needed);
+        Some(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shared(tables: &[(u32, i64, &[u32])], costs: &[(u32, i64)]) -> Shared {
+        let unread = |&(table, rows, needed): &(u32, i64, &[u32])| Unread {
+            table: TableId(table),
+            rows,
+            needed: needed.iter().copied().map(TableId).collect(),
+        };
+        let left = tables.iter().map(unread).collect();
+        let costs = costs.iter().map(|&(table, rows)| (TableId(table), rows)).collect();
+        let work = Work { left, made: vec![BTreeSet::new(); 2], groups: Vec::new(), failure: None };
+        Shared { costs, work: Mutex::new(work) }
+    }
+
+    fn take(shared: &Shared, number: usize) -> Option<u32> {
+        shared.take(number, &BTreeSet::new()).map(|unread| unread.table.0)
+    }
+
+    #[test]
+    fn tenants_are_not_derived_twice_where_that_costs_more_than_it_helps() {
+        let shared = shared(&[(1, 5, &[]), (2, 100, &[9]), (3, 300, &[9])], &[(9, 100)]);
+        assert_eq!(take(&shared, 0), Some(3), "the largest first");
+        assert_eq!(take(&shared, 1), Some(1), "the first connection has derived what 2 needs");
+        assert_eq!(take(&shared, 1), None);
+        assert_eq!(take(&shared, 0), Some(2));
+        assert_eq!(take(&shared, 0), None);
+    }
+
+    #[test]
+    fn two_large_tables_are_read_side_by_side_though_both_need_the_same() {
+        let shared = shared(&[(2, 1000, &[9]), (3, 1000, &[9])], &[(9, 100)]);
+        assert_eq!((take(&shared, 0), take(&shared, 1)), (Some(3), Some(2)));
+    }
+
+    #[test]
+    fn what_no_connection_has_all_of_is_anybodys() {
+        let shared = shared(&[(1, 10, &[7, 8]), (2, 20, &[7]), (3, 30, &[8])], &[(7, 100), (8, 100)]);
+        assert_eq!((take(&shared, 0), take(&shared, 1)), (Some(3), Some(2)));
+        assert_eq!((take(&shared, 1), take(&shared, 0)), (Some(1), None));
+    }
+
+    #[test]
+    fn tables_without_rows_or_needs_are_taken_by_whoever_comes() {
+        let shared = shared(&[(1, 0, &[]), (2, 0, &[9]), (3, 1, &[9])], &[(9, 0)]);
+        shared.lock().made = vec![[TableId(9)].into(); 2];
+        let taken: Vec<_> = [0, 1, 0, 1].into_iter().map(|number| take(&shared, number)).collect();
+        assert_eq!(taken, [Some(3), Some(2), Some(1), None]);
+    }
+
+    #[test]
+    fn nothing_is_taken_any_more_once_something_has_failed() {
+        let shared = shared(&[(1, 10, &[])], &[]);
+        shared.lock().failure = Some(Diagnostic::error("stop", "enough"));
+        assert_eq!(take(&shared, 0), None);
     }
 }

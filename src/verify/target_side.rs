@@ -10,7 +10,7 @@ use super::sums::{Groups, RowHasher};
 use super::{foreign_keys, sequences};
 use crate::diagnostic::Diagnostic;
 use crate::plan::Plan;
-use crate::postgres::Connection;
+use crate::postgres::{Connection, CopyOut};
 use crate::schema::{ForeignKeyId, TableId};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -68,7 +68,7 @@ pub(super) struct Reading<'a> {
 
 impl Reading<'_> {
     /// Reads what is left, as long as there is something; each connection has a thread that calls this.
-    pub fn work(&self, target: &mut Connection) {
+    pub fn work(&self, target: &mut dyn CopyOut) {
         while let Some((table, part)) = self.take() {
             if let Err(error) = self.read(table, part, target) {
                 self.lock().failure.get_or_insert(error);
@@ -122,7 +122,7 @@ impl Reading<'_> {
         if work.failure.is_some() { None } else { work.left.pop() }
     }
 
-    fn read(&self, table: TableId, part: Part, target: &mut Connection) -> Result<(), Diagnostic> {
+    fn read(&self, table: TableId, part: Part, target: &mut dyn CopyOut) -> Result<(), Diagnostic> {
         let TargetSide { hasher, tables, .. } = self.side;
         let Some(rows) = &tables[table.index()] else { return Ok(()) };
         let mut groups = Groups::default();

@@ -84,6 +84,15 @@ impl<'p> TenantSql<'p> {
 
     /// Builds the TEMP tables. They end with the database's connection, or with [`TenantSql::forget`].
     pub fn derive(&self, database: &Database) -> Result<(), Diagnostic> {
+        let mut made = self.begin(database)?;
+        for &table in self.passed_through.keys().chain(&self.assigned) {
+            self.make(database, table, &mut made)?;
+        }
+        Ok(())
+    }
+
+    /// Builds the TEMP tables that all others may need, and returns the tables that have theirs.
+    pub fn begin(&self, database: &Database) -> Result<BTreeSet<TableId>, Diagnostic> {
         self.forget(database)?;
         let mut made = BTreeSet::new();
         if self.everyone {
@@ -92,10 +101,31 @@ impl<'p> TenantSql<'p> {
             }
             self.list_everyone(database)?;
         }
-        for &table in self.passed_through.keys().chain(&self.assigned) {
-            self.make(database, table, &mut made)?;
+        Ok(made)
+    }
+
+    /// Builds the TEMP tables that are not `made` yet of those that [`TenantSql::needed`] has told.
+    pub fn derive_needed(
+        &self,
+        database: &Database,
+        needed: &BTreeSet<TableId>,
+        made: &mut BTreeSet<TableId>,
+    ) -> Result<(), Diagnostic> {
+        needed.iter().try_for_each(|&table| self.make(database, table, made))
+    }
+
+    /// Returns the tables whose TEMP tables the query for all rows of a target table needs, and those that these need.
+    pub fn needed(&self, target: TableId) -> BTreeSet<TableId> {
+        let mut needed = BTreeSet::new();
+        let mut open: Vec<TableId> = self.rows_with(target).1.joins_temp.into_iter().collect();
+        while let Some(table) = open.pop() {
+            if let Placement::Tenant(found) = &self.plan.tenancy.table(table).placement
+                && needed.insert(table)
+            {
+                open.extend(found.depends_on(&self.plan.source, table));
+            }
         }
-        Ok(())
+        needed
     }
 
     /// Drops the TEMP tables.
@@ -154,11 +184,16 @@ impl<'p> TenantSql<'p> {
 
     /// Writes the query for all rows of a target table as they are to be: one value for each of its columns, in order.
     pub fn rows(&self, target: TableId) -> String {
+        self.rows_with(target).0
+    }
+
+    /// As [`TenantSql::rows`], with what it joins.
+    fn rows_with(&self, target: TableId) -> (String, Joins) {
         let rewritten = &self.plan.rewritten;
         let source = &self.plan.source;
         let table = rewritten.source_tables[target.index()];
         if self.plan.tenancy.is_created(table) {
-            return self.created_rows(target);
+            return (self.created_rows(target), Joins::default());
         }
         let mut joins = Joins::default();
         let own = self.tenant_of_row(table, &mut joins);
@@ -179,7 +214,7 @@ impl<'p> TenantSql<'p> {
             .collect();
         let name = quote_always(&source.table(table).name);
         let list = if values.is_empty() { "NULL".to_owned() } else { values.join(", ") };
-        format!("SELECT {list} FROM main.{name} AS s{}", joins.sql)
+        (format!("SELECT {list} FROM main.{name} AS s{}", joins.sql), joins)
     }
 
     /// Writes the tenant of the row that a foreign key refers to, and joins what it stands in.
@@ -194,6 +229,9 @@ impl<'p> TenantSql<'p> {
         }
         let alias = format!("p{}", via.0);
         let (place, tenant) = self.place_of(parent, &alias);
+        if self.tenant_column(parent).is_none() {
+            joins.joins_temp.insert(parent);
+        }
         if joins.joined.insert(via) {
             let pairs = foreign_key.columns.iter().zip(&foreign_key.referenced_columns);
             let mut matches: Vec<String> = pairs
@@ -228,6 +266,7 @@ impl<'p> TenantSql<'p> {
             }
             Placement::Tenant(_) => {
                 let row = self.row_of("s", table);
+                joins.joins_temp.insert(table);
                 joins.sql.push_str(&format!(" LEFT JOIN temp.{} AS own ON own.r = {row}", rows_name(table)));
                 "own.tenant".to_owned()
             }
@@ -315,6 +354,8 @@ impl<'p> TenantSql<'p> {
 pub(super) struct Joins {
     pub sql: String,
     joined: BTreeSet<ForeignKeyId>,
+    /// The tables whose TEMP tables are joined.
+    joins_temp: BTreeSet<TableId>,
 }
 
 /// Finds the tables that the tenant of others is found through, with the keys that these name them by.

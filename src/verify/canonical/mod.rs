@@ -12,6 +12,7 @@ mod json;
 mod readings;
 
 use crate::ident::visible;
+use crate::schema::{PgType, Value};
 use decimal::Decimal;
 use std::borrow::Cow;
 
@@ -57,9 +58,53 @@ pub(super) enum Canonical<'a> {
 /// Stands for a length of its own in eight bytes; what is shorter has it in one, since most values are short.
 const LONG: u8 = u8::MAX;
 
+/// Appends what a stored value is to become.
+///
+/// The same as [`Canonical::from_sqlite`] and [`Canonical::encode`]. Of the values that most rows are made of, the form is not
+/// put together in memory to be taken apart again, which took longer than all the rest of it.
+pub(super) fn encode_sqlite(value: &Value<'_>, data_type: PgType, out: &mut Vec<u8>) {
+    match (value, data_type) {
+        (Value::Null, _) => return Canonical::Null.encode(out),
+        (Value::Integer(number), PgType::Bigint) => return Canonical::Integer(*number).encode(out),
+        (Value::Integer(number @ 0..=1), PgType::Boolean) => return Canonical::Boolean(*number == 1).encode(out),
+        (Value::Text(text), PgType::Text | PgType::Varchar(_)) => {
+            return Canonical::Text(Cow::Borrowed(text)).encode(out);
+        }
+        (Value::Text(text), PgType::Timestamp) => {
+            if let Some(micros) = calendar::timestamp(text) {
+                return Canonical::Timestamp(micros).encode(out);
+            }
+        }
+        _ => {}
+    }
+    Canonical::from_sqlite(value, data_type).encode_any(out);
+}
+
+/// Appends what a field of PostgreSQL is: the same as [`Canonical::from_postgres`] and [`Canonical::encode`], as above.
+pub(super) fn encode_postgres(field: Option<&[u8]>, data_type: PgType, out: &mut Vec<u8>) {
+    match (field, data_type) {
+        (None, _) => return Canonical::Null.encode(out),
+        (Some(bytes), PgType::Text | PgType::Varchar(_)) => return Canonical::Text(Cow::Borrowed(bytes)).encode(out),
+        (Some(bytes), PgType::Bigint) => {
+            if let Ok(bytes) = bytes.try_into() {
+                return Canonical::Integer(i64::from_be_bytes(bytes)).encode(out);
+            }
+        }
+        (Some([flag @ 0..=1]), PgType::Boolean) => return Canonical::Boolean(*flag == 1).encode(out),
+        _ => {}
+    }
+    Canonical::from_postgres(field, data_type).encode_any(out);
+}
+
 impl Canonical<'_> {
+    /// As [`Canonical::encode`], for a form that is not known where it is called.
+    pub fn encode_any(&self, out: &mut Vec<u8>) {
+        self.encode(out);
+    }
+
     /// Appends tag, length and content.
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    #[inline(always)]
+    fn encode(&self, out: &mut Vec<u8>) {
         let mut put = |tag: u8, content: &[u8]| {
             out.push(tag);
             match u8::try_from(content.len()) {

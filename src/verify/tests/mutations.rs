@@ -117,10 +117,10 @@ fn several_connections_find_what_one_finds() {
     let fixture = Fixture::new(SQLITE, SPEC);
     let database = testing::database();
     let mut target = fixture.target_in(&database, ROWS);
-    let mut more = [(); 3].map(|()| testing::connect(&database));
+    let mut readers = [(); 3].map(|()| database.connect_reader("public", testing::PATIENCE).unwrap());
     let mut verified = |target: &mut Connection| {
         let one = verify(&fixture.plan, &fixture.source, Vec::new(), target, &mut [], &mut |_, _| {}).unwrap();
-        let several = verify(&fixture.plan, &fixture.source, Vec::new(), target, &mut more, &mut |_, _| {}).unwrap();
+        let several = verify(&fixture.plan, &fixture.source, Vec::new(), target, &mut readers, &mut |_, _| {}).unwrap();
         // Each proof has a key of its own, and so other sums.
         assert_eq!(without_sums(one), without_sums(several.clone()));
         several
@@ -143,10 +143,12 @@ fn a_connection_that_fails_fails_the_proof() {
     let fixture = Fixture::new(SQLITE, SPEC);
     let database = testing::database();
     let mut target = fixture.target_in(&database, ROWS);
-    let mut more = [testing::connect(&database)];
-    let pid = more[0].backend_pid().unwrap().to_string();
-    target.query("SELECT pg_terminate_backend($1)", &[Some(&pid)], "cut").unwrap();
-    let error = verify(&fixture.plan, &fixture.source, Vec::new(), &mut target, &mut more, &mut |_, _| {}).unwrap_err();
+    let mut readers = [(); 2].map(|()| database.connect_reader("public", testing::PATIENCE).unwrap());
+    let others = "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity \
+                  WHERE datname = current_database() AND pid <> pg_backend_pid() ORDER BY pid LIMIT 1";
+    assert_eq!(target.query(others, &[], "cut").unwrap().len(), 1);
+    let read = verify(&fixture.plan, &fixture.source, Vec::new(), &mut target, &mut readers, &mut |_, _| {});
+    let error = read.unwrap_err();
     assert_eq!(error.code, "connection-lost");
     assert!(
         verify(&fixture.plan, &fixture.source, Vec::new(), &mut target, &mut [], &mut |_, _| {}).unwrap().is_proven()
