@@ -68,12 +68,12 @@ fn measure() -> Result<Results, String> {
     let tenth = build(folder.path(), "tenth.db", scale / 10.0)?;
     let database = bench.create("tenth")?;
     let tenantry = entries[0].contender;
-    let tenth = run(&tenantry, tenantry.command(&tenth, &database), folder.path())?;
+    let tenth = run(&tenantry, tenantry.command(&tenth, &database), bench.process()?, folder.path())?;
     database.remove()?;
     eprintln!("audit and verify beside a plain scan");
     let database = bench.create("readers")?;
-    run(&tenantry, tenantry.command(&source, &database), folder.path())?;
-    let readers = readers(&tenantry, &source, &database, folder.path())?;
+    run(&tenantry, tenantry.command(&source, &database), bench.process()?, folder.path())?;
+    let readers = readers(&tenantry, &source, &database, bench.process()?, folder.path())?;
     Ok(Results {
         scale,
         runs,
@@ -99,7 +99,7 @@ fn take_turns(
     for Entry { contender, runs } in entries {
         let Ok(runs) = runs else { continue };
         let database = bench.create(contender.name)?;
-        let measured = run(contender, contender.command(source, &database), folder)?;
+        let measured = run(contender, contender.command(source, &database), bench.process()?, folder)?;
         eprintln!("  {}: {:.2} s", contender.name, measured.seconds);
         let made = database.rows()?;
         if contender.name == TENANTRY {

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// How often the processes are looked at. Less than this is lost of what they take last, and of the time.
 const INTERVAL: Duration = Duration::from_millis(10);
 
+/// How Linux counts the times of processes, whatever the kernel's own clock.
+const TICKS_PER_SECOND: f64 = 100.0;
+
 /// The order of a cutover's phases, which a JSON object does not keep.
 const PHASES: [&str; 6] = ["schema", "copy", "constraints", "sequences", "verify", "finish"];
 
@@ -19,6 +22,8 @@ const PHASES: [&str; 6] = ["schema", "copy", "constraints", "sequences", "verify
 pub struct Measured {
     /// From the start of its process to its end.
     pub seconds: f64,
+    /// Of all processors together, in its own processes and in the server's; `None` where the system does not tell.
+    pub processor: Option<(f64, f64)>,
     /// The greatest resident memory of each of its programs in bytes; empty where the system does not tell.
     pub memory: BTreeMap<String, u64>,
     /// The times that it reports itself; phases overlap.
@@ -39,11 +44,12 @@ impl Measured {
     }
 }
 
-/// Runs a contender's command to its end.
-pub fn run(contender: &Contender, mut command: Command, folder: &Path) -> Result<Measured, String> {
+/// Runs a contender's command to its end; `server` is the process of the server it works with.
+pub fn run(contender: &Contender, mut command: Command, server: u32, folder: &Path) -> Result<Measured, String> {
     let (stdout, stderr) = (folder.join("stdout"), folder.join("stderr"));
     let file = |path: &Path| File::create(path).map_err(|error| format!("cannot write {}: {error}", path.display()));
     command.stdin(Stdio::null()).stdout(file(&stdout)?).stderr(file(&stderr)?);
+    let before = [ended_below(std::process::id()), below(server)];
     let started = Instant::now();
     let mut child = command.spawn().map_err(|error| format!("cannot start {}: {error}", contender.name))?;
     let mut memory = BTreeMap::new();
@@ -55,6 +61,7 @@ pub fn run(contender: &Contender, mut command: Command, folder: &Path) -> Result
         thread::sleep(INTERVAL);
     };
     let seconds = started.elapsed().as_secs_f64();
+    let after = [ended_below(std::process::id()), below(server)];
     let read = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
     if !status.success() {
         return Err(format!("{} ends with {status}:\n{}{}", contender.name, read(&stdout), read(&stderr)));
@@ -62,7 +69,9 @@ pub fn run(contender: &Contender, mut command: Command, folder: &Path) -> Result
     // Only a report in JSON tells times.
     let report: serde_json::Value = serde_json::from_str(&read(&stdout)).unwrap_or_default();
     let rows_and_keys = report["rows_and_keys_seconds"].as_f64().unwrap_or(0.0);
-    Ok(Measured { seconds, memory, phases: phases(&report), rows_and_keys })
+    let taken = |which: usize| Some((after[which]? - before[which]?) as f64 / TICKS_PER_SECOND);
+    let processor = taken(0).zip(taken(1));
+    Ok(Measured { seconds, processor, memory, phases: phases(&report), rows_and_keys })
 }
 
 fn phases(report: &serde_json::Value) -> Vec<(String, f64)> {
@@ -70,6 +79,34 @@ fn phases(report: &serde_json::Value) -> Vec<(String, f64)> {
     let mut phases: Vec<_> = seconds.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?))).collect();
     phases.sort_by_key(|(name, _)| PHASES.iter().position(|phase| phase == name));
     phases
+}
+
+/// Counts the ticks that processors have spent on what a process has started and what has ended since.
+fn ended_below(process: u32) -> Option<u64> {
+    times(process).map(|times| times[2] + times[3])
+}
+
+/// Counts the ticks of all that a process has started, whether it has ended or not.
+fn below(process: u32) -> Option<u64> {
+    let living = children(process).into_iter();
+    let living = living.filter_map(|child| Some(times(child).map(|times| times[0] + times[1])? + below(child)?));
+    Some(ended_below(process)? + living.sum::<u64>())
+}
+
+/// Reads a process's own times and those of its ended children, each in user and in system mode, in ticks.
+fn times(process: u32) -> Option<[u64; 4]> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name, in brackets, may have spaces.
+    let fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    fields.take(4).map(|field| field.parse().ok()).collect::<Option<Vec<u64>>>()?.try_into().ok()
+}
+
+fn children(process: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let lists = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
+    lists
+        .flat_map(|list| list.split_whitespace().filter_map(|number| number.parse().ok()).collect::<Vec<_>>())
+        .collect()
 }
 
 /// Notes how much memory the contender's programs have had so far: the process itself and all below it.
@@ -85,9 +122,6 @@ fn look(child: &Child, contender: &Contender, memory: &mut BTreeMap<String, u64>
             let known = memory.entry(program.to_owned()).or_default();
             *known = (*known).max(peak * 1024);
         }
-        for task in fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten() {
-            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            left.extend(children.split_whitespace().filter_map(|number| number.parse::<u32>().ok()));
-        }
+        left.extend(children(process));
     }
 }

@@ -49,7 +49,10 @@ pub fn page(results: &Results) -> String {
 
 fn contenders(results: &Results, page: &mut String) {
     let (floor, tenantry) = (median_seconds(results, FLOOR), median_seconds(results, TENANTRY));
-    page.push_str("| | seconds | × floor | × tenantry | peak memory of the client |\n|---|---|---|---|---|\n");
+    page.push_str(
+        "| | seconds | × floor | × tenantry | processor seconds of client + server | peak memory of the client |\n\
+         |---|---|---|---|---|---|\n",
+    );
     for Entry { contender, runs } in &results.contenders {
         match runs {
             Ok(runs) => {
@@ -59,18 +62,25 @@ fn contenders(results: &Results, page: &mut String) {
                     let peak = runs.iter().filter_map(|run| run.memory.get(*program)).max();
                     memory.extend(peak.map(|&peak| format!("{program} {:.0} MB", peak as f64 / MEGABYTE)));
                 }
+                let of = |part: fn(&(f64, f64)) -> f64| {
+                    let taken: Option<Vec<f64>> = runs.iter().map(|run| run.processor.as_ref().map(part)).collect();
+                    taken.map(|taken| format!("{:.1}", median(&taken)))
+                };
+                let processor = of(|both| both.0).zip(of(|both| both.1));
                 let _ = writeln!(
                     page,
-                    "| {} | {} | {} | {} | {} |",
+                    "| {} | {} | {} | {} | {} | {} |",
                     contender.name,
                     spread(&seconds),
                     ratio(Some(median(&seconds)), floor),
                     ratio(Some(median(&seconds)), tenantry),
+                    processor
+                        .map_or_else(|| "not measured".to_owned(), |(client, server)| format!("{client} + {server}")),
                     if memory.is_empty() { "not measured".to_owned() } else { memory.join(", ") }
                 );
             }
             Err(reason) => {
-                let _ = writeln!(page, "| {} | not measured: {reason} | | | |", contender.name);
+                let _ = writeln!(page, "| {} | not measured: {reason} | | | | |", contender.name);
             }
         }
     }

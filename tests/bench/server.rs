@@ -57,6 +57,14 @@ impl Bench {
         Ok(Database { bench: self, name, server })
     }
 
+    /// Returns the number of the server's first process, which all others of it are children of.
+    pub fn process(&self) -> Result<u32, String> {
+        let path = self.scratch.directory().join("data/postmaster.pid");
+        let text = fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let first = text.lines().next().and_then(|line| line.trim().parse().ok());
+        first.ok_or_else(|| format!("{} names no process", path.display()))
+    }
+
     /// Returns the settings of a session, as name and value.
     pub fn settings(&self) -> Result<Vec<(String, String)>, String> {
         let mut connection = connect(self.scratch.server())?;
