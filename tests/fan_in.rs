@@ -223,6 +223,34 @@ fn many_files_go_in_together_and_go_on_after_every_death() {
 }
 
 #[test]
+fn progress_counts_the_rows_of_all_files_those_too_that_were_copied_before_an_interruption() {
+    let case = Case::new(FILES);
+    let arguments = ["cutover", "spec.yaml", "--target", &case.url, "--work-dir", "work", "--log-format", "json"];
+    let mut program = case.command(&[&arguments[..], &ALL].concat());
+    program.env("TENANTRY_CHUNK_ROWS", "20").env("TENANTRY_FAILPOINT", "chunk 1 of rows of file 3: after COMMIT");
+    let (code, text) = said(&mut program);
+    assert_eq!(code, None, "{text}");
+    let progress = |text: &str, phase: &str, table: &str| {
+        let events = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let events = events.filter(|event| event["phase"] == phase && event["table"] == table);
+        let last = events.last().unwrap_or_else(|| panic!("{phase} of {table} in {text}"));
+        ["rows", "rows_before", "of"].map(|key| last["of_table"][key].as_u64())
+    };
+    assert_eq!(progress(&text, "audit", "customers"), [Some(60), Some(0), Some(60)]);
+    let done = case.numbers(
+        "SELECT (SELECT count(*) FROM tenantry.steps WHERE step ~ '^rows of file [0-9]+$'),
+                (SELECT count(*) FROM customers), (SELECT count(*) FROM currencies)",
+    );
+    assert!(done[0] >= 2 && done[0] < FILES as i64 && done[1] >= 15, "{done:?}");
+    let mut program = case.command(&[&arguments[..], &["--resume"]].concat());
+    let (code, text) = said(program.env("TENANTRY_CHUNK_ROWS", "20"));
+    assert_eq!(code, Some(0), "{text}");
+    let before = u64::try_from(done[1]).unwrap();
+    assert_eq!(progress(&text, "copy", "customers"), [Some(60), Some(before), Some(60)], "{text}");
+    assert_eq!(progress(&text, "verify", "customers"), [Some(60), Some(0), Some(60)]);
+}
+
+#[test]
 fn all_that_is_wrong_with_any_file_is_said_at_once_and_nothing_is_written() {
     let case = Case::new(4);
     case.change(1, "ALTER TABLE customers ADD COLUMN surprise TEXT");

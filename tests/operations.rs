@@ -79,6 +79,30 @@ fn a_run_tells_machines_what_happens() {
 }
 
 #[test]
+fn a_run_that_is_continued_counts_what_was_done_before() {
+    let folder = case();
+    let (_, url) = database("continued");
+    let run = ["cutover", "spec.yaml", "--source", "app.db", "--work-dir", "work", "--target", &url];
+    let mut program = Command::new(env!("CARGO_BIN_EXE_tenantry"));
+    program.current_dir(folder.path()).args(run).env("TENANTRY_CHUNK_ROWS", "6000");
+    let output = program.env("TENANTRY_FAILPOINT", "chunk 2 of items: after COMMIT").output().unwrap();
+    assert_eq!(output.status.code(), None, "{output:?}");
+    let mut program = Command::new(env!("CARGO_BIN_EXE_tenantry"));
+    program.current_dir(folder.path()).args(run).args(["--resume", "--log-format", "json"]);
+    let output = program.env("TENANTRY_CHUNK_ROWS", "6000").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let events = events(&output, "cutover");
+    let of_copy = events.iter().filter(|event| event["event"] == "progress" && event["phase"] == "copy");
+    let last = of_copy.last().unwrap_or_else(|| panic!("{events:#?}"));
+    let rows = |part: &str| ["rows", "rows_before", "of"].map(|key| last[part][key].as_u64());
+    assert_eq!(rows("of_table"), [Some(20_000), Some(12_000), Some(20_000)], "{last}");
+    // A table that was done counts as well.
+    assert_eq!(rows("overall"), [Some(20_002), Some(12_002), Some(20_002)], "{last}");
+    let of_proof = events.iter().rfind(|event| event["event"] == "progress" && event["phase"] == "verify").unwrap();
+    assert_eq!(of_proof["overall"]["rows_before"], 0, "the proof is made anew: {of_proof}");
+}
+
+#[test]
 fn errors_findings_and_warnings_are_events_and_plain_lines_stay_plain() {
     let folder = case();
     let run = |verb: &'static str, more: &[&str]| {

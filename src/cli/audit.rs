@@ -7,7 +7,7 @@ use super::progress::Progress;
 use super::project::Project;
 use super::sign_off::{self, Files};
 use super::tenant_files::{Chosen, TenantNames, choose, gather};
-use crate::copy::{Audit, audit_files, audit_snapshot, hash_of_files, suggestions_yaml};
+use crate::copy::{Audit, CopiedFiles, audit_files, audit_snapshot, hash_of_files, suggestions_yaml};
 use crate::diagnostic::{Diagnostic, Diagnostics, Sources};
 use crate::plan::Plan;
 use crate::report::{SignOff, Values, audit_json, audit_text_with};
@@ -97,6 +97,7 @@ fn audited(
         Chosen::Database(source) => {
             project.plan.name_tenant(arguments.names.tenant.as_deref())?;
             let snapshot = snapshot(project, &source)?;
+            progress.count(&project.plan, &snapshot);
             progress.phase("audit");
             let (_, audit, _) =
                 audit_snapshot(&project.plan, &snapshot, &mut |table, rows| progress.rows(table, rows))?;
@@ -105,8 +106,9 @@ fn audited(
         Chosen::Files(paths) => {
             progress.phase("snapshot");
             let mut files = gather(project, &paths, &arguments.names, &mut |number| Snapshot::take(&paths[number]))?;
+            progress.count_files(&project.plan, &files, &CopiedFiles::default());
             progress.phase("audit");
-            let audit = audit_files(&project.plan, &mut files, &mut |file, rows| progress.rows(file, rows))?;
+            let audit = audit_files(&project.plan, &mut files, &mut |table, rows| progress.rows(table, rows))?;
             Ok((audit, hash_of_files(&files)))
         }
     }

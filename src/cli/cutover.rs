@@ -347,7 +347,7 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
             let settled = settle(plan, &snapshot)?;
             session.prove_kept_out(&snapshot, &settled)?;
             let rows = settled.rows(&snapshot);
-            progress.count(plan, rows)?;
+            progress.count(plan, rows);
             let run = carry(arguments, &mut session, record.id, rows, None, progress).map_err(Stop::Interrupted)?;
             let mut around = source.around(&snapshot, tenants, true, None);
             around.accounts = settled.accounts;
@@ -383,13 +383,14 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
             _ => {}
         }
     }
-    progress.count(plan, &snapshot)?;
+    progress.count(plan, &snapshot);
     progress.phase("audit");
     let read = &mut |table: &str, rows| progress.rows(table, rows);
     let (settled, audited, prepared) = match arguments.dry_run {
         true => audit_snapshot(plan, &snapshot, read)?,
         false => session.audit(&snapshot, arguments.jobs.into(), read)?,
     };
+    progress.audited(plan, &audited, 1);
     if !audited.findings.is_empty() {
         return Err(Stop::Refused(Box::new(audited)));
     }

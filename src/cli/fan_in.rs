@@ -8,7 +8,7 @@ use super::project::Project;
 use super::run_files::RunFiles;
 use super::target::Opened;
 use super::tenant_files::gather;
-use crate::copy::{NewFiles, Session, TenantFile, audit_files, hash_of_files};
+use crate::copy::{CopiedFiles, NewFiles, Session, TenantFile, audit_files, hash_of_files};
 use crate::diagnostic::Diagnostic;
 use crate::ident::visible;
 use crate::plan::Plan;
@@ -65,8 +65,10 @@ pub(super) fn steps(
             return finished(&mut session, record.clone());
         }
     }
+    progress.count_files(&plan, &files, &CopiedFiles::default());
     progress.phase("audit");
-    let audited = audit_files(&plan, &mut files, &mut |file, rows| progress.rows(file, rows))?;
+    let audited = audit_files(&plan, &mut files, &mut |table, rows| progress.rows(table, rows))?;
+    progress.audited(&plan, &audited, files.len());
     if !audited.findings.is_empty() {
         return Err(Stop::Refused(Box::new(audited)));
     }
@@ -126,6 +128,7 @@ fn resume(
     let plan = session.plan();
     files.iter_mut().try_for_each(|file| file.settle(plan))?;
     session.prove_files_kept_out(&files)?;
+    progress.count_files(plan, &files, &session.copied_files(record)?);
     let jobs = arguments.jobs.into();
     let run = session.execute_files(record.id, &files, jobs, &mut |event| progress.event(event));
     let run = run.map_err(|error| Stop::Interrupted(error.into()))?;

@@ -14,11 +14,15 @@ pub(super) struct Pace {
 }
 
 /// What has become of one table's rows.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Done {
-    began: Instant,
+    /// When this process began with them.
+    began: Option<Instant>,
+    /// Done by a process that was interrupted: these count, and say nothing of how quick this one is.
+    before: u64,
     /// Read, where rows are read before they are sent.
     read: u64,
+    /// Done by this process.
     rows: u64,
 }
 
@@ -27,6 +31,8 @@ struct Done {
 pub(super) struct Pass {
     /// Rows that are done.
     pub rows: u64,
+    /// Those of them that were done before this process began.
+    pub before: u64,
     /// How many there are; `None` where nobody has counted.
     pub of: Option<u64>,
     /// Rows a second so far; `None` at the beginning.
@@ -42,54 +48,76 @@ impl Pace {
         Self { began: now, tables: BTreeMap::new() }
     }
 
+    /// Notes rows of a table, beside those that were noted so, which were done before this process began.
+    pub fn before(&mut self, table: &str, rows: u64) {
+        self.tables.entry(table.to_owned()).or_default().before += rows;
+    }
+
     /// Notes how many rows of a table have been read so far.
     pub fn read(&mut self, table: &str, rows: u64, now: Instant) {
         self.done(table, now).read = rows;
     }
 
-    /// Notes how many rows of a table are done so far.
+    /// Notes how many rows of a table this process has done so far.
     pub fn rows(&mut self, table: &str, rows: u64, now: Instant) {
         self.done(table, now).rows = rows;
     }
 
     fn done(&mut self, table: &str, now: Instant) -> &mut Done {
-        self.tables.entry(table.to_owned()).or_insert(Done { began: now, read: 0, rows: 0 })
+        let done = self.tables.entry(table.to_owned()).or_default();
+        done.began.get_or_insert(now);
+        done
     }
 
     /// Says how far a table is.
     pub fn table(&self, table: &str, expected: &HashMap<String, u64>, now: Instant) -> Pass {
         let Some(done) = self.tables.get(table) else { return Pass::default() };
-        let of = expected.get(table).map(|&of| of.max(done.rows).max(done.read));
-        pass(done.rows, done.work(), of, now.saturating_duration_since(done.began))
+        let of = expected.get(table).map(|&of| of.max(done.seen()));
+        pass([done].into_iter(), of, done.began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began)))
     }
 
     /// Says how far all tables are together. `expected` has the rows of each.
     pub fn overall(&self, expected: &HashMap<String, u64>, now: Instant) -> Pass {
-        let rows = self.tables.values().map(|done| done.rows).sum();
-        let work = self.tables.values().map(Done::work).sum();
         let more = |(table, done): (&String, &Done)| match expected.get(table) {
-            Some(&of) => done.rows.max(done.read).saturating_sub(of),
-            None => done.rows.max(done.read),
+            Some(&of) => done.seen().saturating_sub(of),
+            None => done.seen(),
         };
         let of = expected.values().sum::<u64>() + self.tables.iter().map(more).sum::<u64>();
-        pass(rows, work, (!expected.is_empty()).then_some(of), now.saturating_duration_since(self.began))
+        let of = (!expected.is_empty()).then_some(of);
+        pass(self.tables.values(), of, now.saturating_duration_since(self.began))
     }
 }
 
 impl Done {
+    fn all(&self) -> u64 {
+        self.before + self.rows
+    }
+
+    /// How many rows there are at least.
+    fn seen(&self) -> u64 {
+        self.all().max(self.read)
+    }
+
     /// Counts each row as one: halves for reading and sending, where reading is told.
     fn work(&self) -> f64 {
-        if self.read > 0 { self.read.max(self.rows).midpoint(self.rows) as f64 } else { self.rows as f64 }
+        if self.read > 0 { self.seen().midpoint(self.all()) as f64 } else { self.all() as f64 }
     }
 }
 
-fn pass(rows: u64, work: f64, of: Option<u64>, elapsed: Duration) -> Pass {
+fn pass<'d>(tables: impl Iterator<Item = &'d Done>, of: Option<u64>, elapsed: Duration) -> Pass {
+    let (mut rows, mut before, mut work) = (0, 0, 0.0);
+    for done in tables {
+        rows += done.all();
+        before += done.before;
+        work += done.work();
+    }
     let share = of.map(|of| if of == 0 { 1.0 } else { (work / of as f64).clamp(0.0, 1.0) });
     if elapsed < FIRST {
-        return Pass { rows, of, per_second: None, left: None, share };
+        return Pass { rows, before, of, per_second: None, left: None, share };
     }
-    let left = share.filter(|&share| share > 0.0).map(|share| elapsed.mul_f64((1.0 - share) / share));
-    Pass { rows, of, per_second: Some(rows as f64 / elapsed.as_secs_f64()), left, share }
+    let own_work = work - before as f64;
+    let left = of.filter(|_| own_work > 0.0).map(|of| elapsed.mul_f64((of as f64 - work).max(0.0) / own_work));
+    Pass { rows, before, of, per_second: Some((rows - before) as f64 / elapsed.as_secs_f64()), left, share }
 }
 
 impl Pass {
@@ -112,6 +140,7 @@ impl Pass {
     pub fn json(&self) -> serde_json::Value {
         serde_json::json!({
             "rows": self.rows,
+            "rows_before": self.before,
             "of": self.of,
             "rows_per_second": self.per_second.map(|rate| (rate * 10.0).round() / 10.0),
             "eta_seconds": self.left.map(|left| (left.as_secs_f64() * 10.0).round() / 10.0),
@@ -165,6 +194,30 @@ mod tests {
         pace.read("items", 1_000, start + seconds(4));
         let pass = pace.table("items", &expected, start + seconds(4));
         assert_eq!((pass.rows, pass.share, pass.left), (0, Some(0.5), Some(seconds(4))));
+    }
+
+    #[test]
+    fn what_was_done_before_counts_as_done_and_not_as_quickness() {
+        let start = Instant::now();
+        let expected = HashMap::from([("items".to_owned(), 1_000), ("notes".to_owned(), 3_000)]);
+        let mut pace = Pace::new(start);
+        pace.before("items", 600);
+        pace.before("items", 200);
+        pace.before("notes", 3_000);
+        assert_eq!(pace.overall(&expected, start).text(), "3800 of 4000 rows");
+        assert_eq!(pace.table("notes", &expected, start).share, Some(1.0));
+        let now = start + seconds(10);
+        assert_eq!(pace.overall(&expected, now).left, None, "nothing tells how quick this process is");
+        // All rows are read again, those too that are there; only the others are work of this process.
+        pace.read("items", 0, start);
+        pace.read("items", 900, now);
+        let pass = pace.table("items", &expected, now);
+        assert_eq!((pass.rows, pass.before, pass.share, pass.left), (800, 800, Some(0.85), Some(seconds(30))));
+        pace.read("items", 1_000, now);
+        pace.rows("items", 100, now);
+        let pass = pace.overall(&expected, now);
+        assert_eq!(pass.text(), "3900 of 4000 rows, 10/s, 4 s left");
+        assert_eq!(pass.json()["rows_before"], 3_800);
     }
 
     #[test]

@@ -3,14 +3,16 @@
 use super::log::{Level, LogFormat};
 use super::output::Output;
 use super::pace::{Pace, Pass};
-use crate::copy::Event;
+use crate::copy::{Audit, CopiedFiles, Event, Phase, TenantFile};
 use crate::diagnostic::Diagnostic;
 use crate::ident::{quote_always, visible};
 use crate::plan::Plan;
-use crate::sqlite::{Database, Snapshot};
+use crate::schema::TableId;
+use crate::sqlite::{Snapshot, open_copy};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,11 +33,34 @@ pub(super) struct Progress {
     /// The phase that rows are told of: keys of one table are made while rows of another are copied.
     counted: &'static str,
     pace: Pace,
-    expected: Expected,
+    counts: Arc<Mutex<Counts>>,
 }
 
-/// How many rows each table has, as far as they have been counted.
-type Expected = Arc<Mutex<HashMap<String, u64>>>;
+/// How many rows each table has, as far as they have been counted; by its name in the target.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Those that are read.
+    read: HashMap<String, u64>,
+    /// Those that are copied: what several files share goes over once.
+    copied: HashMap<String, u64>,
+    /// Those of files that a run had copied before it was interrupted, until they are told.
+    before: HashMap<String, u64>,
+}
+
+/// A table whose rows are counted.
+struct Countable {
+    /// Its name in the target.
+    target: String,
+    source: TableId,
+    /// The same for all tenants.
+    shared: bool,
+}
+
+/// A copy of a source whose rows are counted, and whether they have been copied before.
+struct Counted {
+    path: PathBuf,
+    before: bool,
+}
 
 impl Progress {
     pub fn new(output: &Output) -> Self {
@@ -47,30 +72,56 @@ impl Progress {
             begun: vec![("start", now)],
             counted: "",
             pace: Pace::new(now),
-            expected: Expected::default(),
+            counts: Arc::default(),
         }
     }
 
     /// Counts the rows of a snapshot meanwhile, where somebody is told how long they will take.
-    ///
-    /// # Errors
-    /// Those of opening the snapshot.
-    pub fn count(&self, plan: &Plan, snapshot: &Snapshot) -> Result<(), Diagnostic> {
+    pub fn count(&self, plan: &Plan, snapshot: &Snapshot) {
+        self.count_all(plan, vec![Counted { path: snapshot.path(), before: false }], false);
+    }
+
+    /// Counts those of several files, of which a run that is continued may have copied some.
+    pub fn count_files(&self, plan: &Plan, files: &[TenantFile], before: &CopiedFiles) {
+        let counted = |(number, file): (usize, &TenantFile)| Counted {
+            path: file.rows().path(),
+            before: before.files.contains(&number),
+        };
+        self.count_all(plan, files.iter().enumerate().map(counted).collect(), before.shared);
+    }
+
+    fn count_all(&self, plan: &Plan, copies: Vec<Counted>, shared_before: bool) {
         if self.bars.is_none() && self.output.log == LogFormat::Text {
-            return Ok(());
+            return;
         }
-        let database = snapshot.open()?;
-        let tables = plan.rewritten.target.table_ids().filter_map(|target| {
-            let source = plan.rewritten.source_tables.get(target.index()).copied()?;
-            let is_there = !plan.tenancy.is_created(source);
-            is_there.then(|| {
-                let name = plan.source.table(source).name.clone();
-                (plan.rewritten.target.table(target).name.clone(), name)
-            })
+        let tables =
+            countable(plan).map(|table| (plan.source.table(table.source).name.clone(), table)).collect::<Vec<_>>();
+        let counts = Arc::clone(&self.counts);
+        // Nobody waits for it, and where it fails nobody is told how many there are.
+        thread::spawn(move || {
+            let Ok(found) = count(&copies, &tables, shared_before) else { return };
+            let mut counts = lock(&counts);
+            // An audit that was quicker knows better.
+            for (table, rows) in found.read {
+                counts.read.entry(table).or_insert(rows);
+            }
+            for (table, rows) in found.copied {
+                counts.copied.entry(table).or_insert(rows);
+            }
+            counts.before = found.before;
         });
-        let (tables, expected) = (tables.collect::<Vec<_>>(), Arc::clone(&self.expected));
-        thread::spawn(move || count(&database, &tables, &expected));
-        Ok(())
+    }
+
+    /// Takes the numbers of rows from an audit of so many files, which has read all that are moved.
+    pub fn audited(&self, plan: &Plan, audit: &Audit, files: usize) {
+        let mut counts = lock(&self.counts);
+        for Countable { target, source, shared } in countable(plan) {
+            let Some(&(_, rows)) = audit.tables.iter().find(|&&(table, _)| table == source) else { continue };
+            if !shared || files == 1 {
+                counts.copied.insert(target.clone(), rows);
+            }
+            counts.read.insert(target, rows);
+        }
     }
 
     /// Shows what happens in a cutover.
@@ -81,6 +132,7 @@ impl Progress {
                 self.pace.read(&table, rows, Instant::now());
                 self.show(&table);
             }
+            Event::Before { table, rows } => self.pace.before(&table, rows),
             Event::Rows { table, rows } => self.rows(&table, rows),
             Event::Reconnected { reason } => {
                 self.tell(Level::Warning, &format!("tried again on a new connection: {reason}"));
@@ -120,8 +172,13 @@ impl Progress {
             return;
         }
         let (of_table, overall) = {
-            let expected = lock(&self.expected);
-            (self.pace.table(table, &expected, now), self.pace.overall(&expected, now))
+            let mut counts = lock(&self.counts);
+            let is_copy = self.counted == Phase::Copy.name();
+            if is_copy {
+                counts.before.drain().for_each(|(table, rows)| self.pace.before(&table, rows));
+            }
+            let expected = if is_copy { &counts.copied } else { &counts.read };
+            (self.pace.table(table, expected, now), self.pace.overall(expected, now))
         };
         if let Some(bars) = &mut self.bars {
             return bars.rows(self.counted, table, &of_table, &overall);
@@ -180,20 +237,40 @@ impl Progress {
     }
 }
 
-fn lock(expected: &Expected) -> MutexGuard<'_, HashMap<String, u64>> {
-    expected.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Counts the rows of tables, each given by its names in the target and in the source.
-fn count(database: &Database, tables: &[(String, String)], expected: &Expected) {
-    let mut counts = HashMap::new();
-    for (target, source) in tables {
-        let sql = format!("SELECT count(*) FROM {}", quote_always(source));
-        let Ok(rows) = database.query_integer(&sql, &[]) else { return };
-        counts.insert(target.clone(), rows.unsigned_abs());
+/// Lists the tables that have rows of the source.
+fn countable(plan: &Plan) -> impl Iterator<Item = Countable> {
+    plan.rewritten.target.table_ids().filter_map(|target| {
+        let source = plan.rewritten.source_tables.get(target.index()).copied()?;
+        let shared = plan.rewritten.tenant_columns[target.index()].is_none();
+        let name = &plan.rewritten.target.table(target).name;
+        (!plan.tenancy.is_created(source)).then(|| Countable { target: name.clone(), source, shared })
+    })
+}
+
+/// Counts the rows of tables, each given with its name in the source, over copies of it. Nothing is told before all are
+/// counted: a sum over some says nothing.
+fn count(copies: &[Counted], tables: &[(String, Countable)], shared_before: bool) -> Result<Counts, Diagnostic> {
+    let mut counts = Counts::default();
+    for copy in copies {
+        let database = open_copy(&copy.path)?;
+        for (source, table) in tables {
+            let sql = format!("SELECT count(*) FROM {}", quote_always(source));
+            let rows = database.query_integer(&sql, &[])?.unsigned_abs();
+            *counts.read.entry(table.target.clone()).or_default() += rows;
+            let copied = counts.copied.entry(table.target.clone()).or_default();
+            *copied = if table.shared { rows.max(*copied) } else { *copied + rows };
+            let was_copied = if table.shared { shared_before } else { copy.before };
+            if was_copied {
+                let before = counts.before.entry(table.target.clone()).or_default();
+                *before = if table.shared { rows.max(*before) } else { *before + rows };
+            }
+        }
     }
-    // All at once: a sum over some of them says nothing.
-    lock(expected).extend(counts);
+    Ok(counts)
 }
 
 /// Bars on a terminal: one for the phase, and one for each table under way.

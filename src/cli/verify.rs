@@ -8,7 +8,7 @@ use super::project::Project;
 use super::sign_off::{self, Files, Receipts};
 use super::target::Opened;
 use super::tenant_files::{Chosen, TenantNames, choose, gather};
-use crate::copy::{TenantFile, hash_of_files, prove_kept_out};
+use crate::copy::{CopiedFiles, TenantFile, hash_of_files, prove_kept_out};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::report::{
     SignOff, Values, catalog_json, catalog_text, since_json, since_text, verification_json, verification_text,
@@ -147,7 +147,7 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
     let snapshot = super::audit::snapshot(project, source)?;
     let kept_out = keep_out(&project.plan, &snapshot)?;
     let database = kept_out.rows(&snapshot).open()?;
-    progress.count(&project.plan, kept_out.rows(&snapshot))?;
+    progress.count(&project.plan, kept_out.rows(&snapshot));
     progress.phase("verify");
     let target = Opened::open(&arguments.target)?;
     let schema = &project.plan.tenancy.target_schema;
@@ -194,6 +194,7 @@ fn files(
         Snapshot::take(&paths[number])
     })?;
     files.iter_mut().try_for_each(|file| file.settle(&project.plan))?;
+    progress.count_files(&project.plan, &files, &CopiedFiles::default());
     progress.phase("verify");
     let target = Opened::open(&arguments.target)?;
     let schema = &project.plan.tenancy.target_schema;

@@ -7,7 +7,7 @@
 use super::clusters::Clusters;
 use super::prepared::{Gathered, Prepared};
 use super::ranks::Ranks;
-use super::steps::{Phase, Steps, Work};
+use super::steps::{Phase, Steps, Work, chunk_step};
 use super::tenant_files::TenantFile;
 use super::worker::{PATIENCE, Worker};
 use crate::diagnostic::Diagnostic;
@@ -41,11 +41,18 @@ pub enum Event {
         /// How many so far.
         rows: u64,
     },
+    /// Rows of a table are there that this run copied before it was interrupted.
+    Before {
+        /// The target table's name.
+        table: String,
+        /// How many, beside those that were told so.
+        rows: u64,
+    },
     /// Rows of a table have been copied or verified.
     Rows {
         /// The target table's name.
         table: String,
-        /// How many so far.
+        /// How many so far; those that were copied before an interruption do not count.
         rows: u64,
     },
     /// A connection was lost, and the step is tried again on a new one.
@@ -259,6 +266,25 @@ pub(super) struct Shared<'j> {
 }
 
 impl<'j> Shared<'j> {
+    /// Says how many rows of each table the journal has, whole tables or chunks of them. Of several files it does not know
+    /// the tables.
+    pub fn rows_before(&self) -> Vec<(TableId, u64)> {
+        let target = &self.job.plan.rewritten.target;
+        let tables = self.steps.list.iter().filter_map(|step| match step.work {
+            Work::Rows(table) => Some((table, step.name.as_str())),
+            _ => None,
+        });
+        let rows = |(table, step): (TableId, &str)| {
+            let whole = self.done.get(step).map(|rows| rows.unwrap_or(0));
+            let chunks = || {
+                let done = |number| self.done.get(chunk_step(number, &target.table(table).name).as_str());
+                (1..).map_while(done).flatten().sum()
+            };
+            (table, whole.unwrap_or_else(chunks))
+        };
+        tables.map(rows).filter(|&(_, rows)| rows > 0).collect()
+    }
+
     /// Waits for a step that is ready; `None` when there will be none.
     pub fn take(&self) -> Option<usize> {
         let mut queue = lock(&self.queue);

@@ -93,10 +93,14 @@ impl Way<'_, '_, '_> {
             _ => String::new(),
         };
         let name = format!("chunk {} of {}{of}", self.part.number, self.step);
-        if !self.line.shared.done.contains_key(name.as_str()) {
-            self.send(&name, self.part.rows)?;
+        match self.line.shared.done.contains_key(name.as_str()) {
+            true => self.was_sent(),
+            false => {
+                self.send(&name, self.part.rows)?;
+                self.sent();
+            }
         }
-        self.sent();
+        self.rows += self.part.rows;
         self.part.next();
         Ok(())
     }
@@ -129,9 +133,16 @@ impl Way<'_, '_, '_> {
         })
     }
 
+    /// Tells what has gone before the run was interrupted.
+    fn was_sent(&self) {
+        for stretch in &self.part.stretches {
+            let table = self.plan.rewritten.target.table(stretch.table).name.clone();
+            let _ = self.line.events.send(Event::Before { table, rows: stretch.rows });
+        }
+    }
+
     /// Counts what has gone.
-    fn sent(&mut self) {
-        self.rows += self.part.rows;
+    fn sent(&self) {
         for stretch in &self.part.stretches {
             let rows = {
                 let mut carried = lock(&self.line.shared.carried);

@@ -8,7 +8,7 @@ use super::prepared::Prepared;
 use super::ranks::Ranks;
 use super::sequences::{floors, refuse_exhausted};
 use super::settle::{Reject, Settled};
-use super::steps::{Phase, Steps, Work};
+use super::steps::{Phase, SHARED_STEP, Steps, Work, file_step};
 use super::tenant_files::{TenantFile, hash_of_files, prove_kept_out};
 use super::worker::{PATIENCE, gather_statistics};
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -25,6 +25,7 @@ use crate::remap::Tenants;
 use crate::schema::TableId;
 use crate::sqlite::Snapshot;
 use crate::verify::{KeptOutProof, Verification};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -331,6 +332,19 @@ impl<'s> Session<'s> {
         run_files(&mut self.control, run.id)
     }
 
+    /// Returns which of its files a recorded run has copied.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub fn copied_files(&mut self, run: &RunRecord) -> Result<CopiedFiles, Diagnostic> {
+        let done: BTreeSet<String> = done_steps(&mut self.control, run.id)?.into_iter().map(|step| step.step).collect();
+        let files = self.files(run)?.len();
+        Ok(CopiedFiles {
+            files: (0..files).filter(|&file| done.contains(&file_step(file))).collect(),
+            shared: done.contains(SHARED_STEP),
+        })
+    }
+
     /// Returns the tenants that were added to the plan's tables afterwards.
     ///
     /// # Errors
@@ -384,6 +398,15 @@ pub struct NewFiles<'c> {
     pub files: &'c [TenantFile],
     /// What is to be there before.
     pub tables: Tables,
+}
+
+/// What a run of several files has copied, as its journal knows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CopiedFiles {
+    /// The places of the files whose own rows are all there.
+    pub files: BTreeSet<usize>,
+    /// Whether the rows that they share are.
+    pub shared: bool,
 }
 
 /// What the journal gets to know of a run.

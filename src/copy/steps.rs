@@ -82,6 +82,19 @@ pub(super) enum Work {
     Statistics(TableId),
 }
 
+/// Names the transaction that copies a chunk of a table's rows.
+pub(super) fn chunk_step(number: u32, table: &str) -> String {
+    format!("chunk {number} of {table}")
+}
+
+/// Names the step that copies the rows of a file, by its place.
+pub(super) fn file_step(file: usize) -> String {
+    format!("rows of file {}", file + 1)
+}
+
+/// The step that copies the rows which files share.
+pub(super) const SHARED_STEP: &str = "rows that files share";
+
 /// Steps, and what has to be done before what.
 #[derive(Debug)]
 pub(super) struct Steps {
@@ -213,11 +226,10 @@ impl Builder<'_> {
     fn rows_of_files(&mut self, files: usize, schema: usize) -> usize {
         let mut all = Vec::with_capacity(files + 1);
         if !shared_tables(self.plan).is_empty() {
-            all.push(self.add("rows that files share".to_owned(), Phase::Copy, Work::SharedRows, [schema]));
+            all.push(self.add(SHARED_STEP.to_owned(), Phase::Copy, Work::SharedRows, [schema]));
         }
         for file in 0..files {
-            let name = format!("rows of file {}", file + 1);
-            all.push(self.add(name, Phase::Copy, Work::File(file), [schema]));
+            all.push(self.add(file_step(file), Phase::Copy, Work::File(file), [schema]));
         }
         self.add("rows of all files".to_owned(), Phase::Copy, Work::Make(Vec::new()), all)
     }

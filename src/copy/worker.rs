@@ -8,7 +8,7 @@ use super::isolated::refuse_other_isolation;
 use super::ranks::Ranks;
 use super::rows::learn_keys;
 use super::sequences::{continue_sequences, floors};
-use super::steps::{Phase, Step, Work};
+use super::steps::{Phase, Step, Work, chunk_step};
 use super::tenant_files::TenantFile;
 use crate::diagnostic::Diagnostic;
 use crate::emit;
@@ -62,8 +62,18 @@ impl<'s, 'j> Worker<'s, 'j> {
     }
 
     fn begins(&self, phase: Phase) {
-        if lock(&self.shared.begun).insert(phase) {
-            let _ = self.line.events.send(Event::Phase(phase));
+        let mut begun = lock(&self.shared.begun);
+        if !begun.insert(phase) {
+            return;
+        }
+        // Whoever has gone away needs no events.
+        let send = |event| drop(self.line.events.send(event));
+        send(Event::Phase(phase));
+        if phase == Phase::Copy {
+            for (table, rows) in self.shared.rows_before() {
+                let table = self.shared.job.plan.rewritten.target.table(table).name.clone();
+                send(Event::Before { table, rows });
+            }
         }
     }
 
@@ -208,18 +218,20 @@ impl<'s, 'j> Worker<'s, 'j> {
             lock(&shared.carried).rows.insert(table, gathered.len());
             return Ok(());
         }
-        let mut rows = 0;
+        let (mut rows, mut own) = (0, 0);
         for_each_chunk(&mut gathered, &mut |chunk| {
-            let step = format!("chunk {} of {name}", chunk.number);
-            if !shared.done.contains_key(step.as_str()) {
-                line.transact(&step, Some(chunk.rows), &mut |transaction| {
-                    let mut copy = CopyIn::start(transaction, schema, name, &columns)?;
-                    copy.send_rows(chunk.bytes, chunk.rows)?;
-                    copy.finish().map(drop)
-                })?;
-            }
             rows += chunk.rows;
-            sent(rows);
+            let step = chunk_step(chunk.number, name);
+            if shared.done.contains_key(step.as_str()) {
+                return Ok(());
+            }
+            line.transact(&step, Some(chunk.rows), &mut |transaction| {
+                let mut copy = CopyIn::start(transaction, schema, name, &columns)?;
+                copy.send_rows(chunk.bytes, chunk.rows)?;
+                copy.finish().map(drop)
+            })?;
+            own += chunk.rows;
+            sent(own);
             Ok(())
         })?;
         line.transact(&step.name, Some(rows), &mut |_| Ok(()))?;

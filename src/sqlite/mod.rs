@@ -49,6 +49,6 @@ pub use freeze::Frozen;
 pub use read::{read_schema, read_source, schema_hash};
 pub use row_expression::row_expression;
 pub use sample::{Agreement, UndeclaredReference, agreement, undeclared_references};
-pub use snapshot::{Snapshot, Taking};
+pub use snapshot::{Snapshot, Taking, open_copy};
 pub use source_state::SourceState;
 pub use work_dir::WorkDir;

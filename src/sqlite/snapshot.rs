@@ -149,10 +149,7 @@ impl Snapshot {
 
     /// Opens the copy for reading. Each thread that reads opens it for itself.
     pub fn open(&self) -> Result<Database, Diagnostic> {
-        let path = self.path();
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&path, flags).map_err(|error| unreadable(&path, &error))?;
-        Database::new(connection)
+        open_copy(&self.path())
     }
 
     /// Returns where the copy lies.
@@ -170,6 +167,16 @@ impl Snapshot {
             Place::Temporary(_) | Place::Part(_) => None,
         }
     }
+}
+
+/// Opens the copy that lies there for reading, if it still does.
+///
+/// # Errors
+/// `source-unreadable`.
+pub fn open_copy(path: &Path) -> Result<Database, Diagnostic> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| unreadable(path, &error))?;
+    Database::new(connection)
 }
 
 impl Drop for Snapshot {

@@ -5,13 +5,15 @@ use super::{Audit, Finding, REJECTS_SHOWN, THREADS, TableSize, across, audit_set
 use crate::copy::tenant_files::{TenantFile, accounts_of_files};
 use crate::diagnostic::Diagnostic;
 use crate::plan::Plan;
+use std::collections::BTreeMap;
 
 /// A file of fewer bytes is read sooner by one thread than a second one begins.
 const SMALL: u64 = 16 << 20;
 
 /// Settles which rows of each file are moved, audits those, and compares the files with each other.
 ///
-/// `plan` names no tenant. A finding counts the rows of all files, and its keys name theirs.
+/// `plan` names no tenant. A finding counts the rows of all files, and its keys name theirs; `progress` is told those of
+/// all files as well.
 ///
 /// # Errors
 /// Those of [`audit_snapshot`](super::audit_snapshot), with the file's name.
@@ -21,12 +23,18 @@ pub fn audit_files(
     progress: &mut dyn FnMut(&str, u64),
 ) -> Result<Audit, Diagnostic> {
     let mut whole = Audit::default();
+    let mut before: BTreeMap<String, u64> = BTreeMap::new();
     for file in &mut *files {
         let own = file.plan(plan)?;
         let threads = if file.snapshot.bytes < SMALL { 1 } else { THREADS };
-        let read = &mut |_: &str, rows| progress(&file.name, rows);
+        let mut own_rows: BTreeMap<String, u64> = BTreeMap::new();
+        let read = &mut |table: &str, rows| {
+            own_rows.insert(table.to_owned(), rows);
+            progress(table, before.get(table).copied().unwrap_or(0) + rows);
+        };
         let audited = audit_settled(&own, &file.snapshot, threads, None, read);
         let (settled, audit, _) = audited.map_err(|error| file.named(error))?;
+        own_rows.into_iter().for_each(|(table, rows)| *before.entry(table).or_default() += rows);
         whole.add(&file.name, audit);
         file.settled = settled;
     }
