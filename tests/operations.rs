@@ -92,12 +92,15 @@ fn a_run_that_is_continued_counts_what_was_done_before() {
     let output = program.env("TENANTRY_CHUNK_ROWS", "6000").output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let events = events(&output, "cutover");
-    let of_copy = events.iter().filter(|event| event["event"] == "progress" && event["phase"] == "copy");
-    let last = of_copy.last().unwrap_or_else(|| panic!("{events:#?}"));
-    let rows = |part: &str| ["rows", "rows_before", "of"].map(|key| last[part][key].as_u64());
-    assert_eq!(rows("of_table"), [Some(20_000), Some(12_000), Some(20_000)], "{last}");
+    let last = events.iter().rfind(|event| event["event"] == "progress" && event["phase"] == "copy");
+    let last = last.unwrap_or_else(|| panic!("{events:#?}"));
     // A table that was done counts as well.
-    assert_eq!(rows("overall"), [Some(20_002), Some(12_002), Some(20_002)], "{last}");
+    for (part, rows, before) in [("of_table", 20_000, 12_000), ("overall", 20_002, 12_002)] {
+        let of = |key: &str| last[part][key].as_u64();
+        assert_eq!((of("rows"), of("rows_before")), (Some(rows), Some(before)), "{last}");
+        // Nobody waits for the counting.
+        assert!(of("of").is_none_or(|of| of == rows), "{last}");
+    }
     let of_proof = events.iter().rfind(|event| event["event"] == "progress" && event["phase"] == "verify").unwrap();
     assert_eq!(of_proof["overall"]["rows_before"], 0, "the proof is made anew: {of_proof}");
 }
