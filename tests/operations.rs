@@ -94,10 +94,11 @@ fn a_run_that_is_continued_counts_what_was_done_before() {
     let events = events(&output, "cutover");
     let last = events.iter().rfind(|event| event["event"] == "progress" && event["phase"] == "copy");
     let last = last.unwrap_or_else(|| panic!("{events:#?}"));
-    // A table that was done counts as well.
-    for (part, rows, before) in [("of_table", 20_000, 12_000), ("overall", 20_002, 12_002)] {
+    // A table that was done counts as well; whether the small one was is a matter of luck.
+    for (part, rows, before) in [("of_table", 20_000, &[12_000][..]), ("overall", 20_002, &[12_000, 12_002])] {
         let of = |key: &str| last[part][key].as_u64();
-        assert_eq!((of("rows"), of("rows_before")), (Some(rows), Some(before)), "{last}");
+        assert_eq!(of("rows"), Some(rows), "{last}");
+        assert!(of("rows_before").is_some_and(|found| before.contains(&found)), "{last}");
         // Nobody waits for the counting.
         assert!(of("of").is_none_or(|of| of == rows), "{last}");
     }
