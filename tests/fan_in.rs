@@ -231,7 +231,7 @@ fn progress_counts_the_rows_of_all_files_those_too_that_were_copied_before_an_in
     let (code, text) = said(&mut program);
     assert_eq!(code, None, "{text}");
     let progress = |text: &str, phase: &str, table: &str| {
-        let mut events = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let events = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
         let mut events = events.filter(|event| event["phase"] == phase && event["table"] == table);
         let last = events.next_back().unwrap_or_else(|| panic!("{phase} of {table} in {text}"));
         ["rows", "rows_before", "of"].map(|key| last["of_table"][key].as_u64())
