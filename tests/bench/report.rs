@@ -84,7 +84,11 @@ fn contenders(results: &Results, page: &mut String) {
             }
         }
     }
-    page.push('\n');
+    page.push_str(
+        "\nProcessor seconds are those of all cores together, in user and in system mode. Divided by the number of cores \
+         they are about\nthe time where nothing waits: what tenantry takes beyond the floor is what its own process does for \
+         snapshot, audit, copy and\nproof, and what the server does to send all rows back for the proof.\n\n",
+    );
 }
 
 /// Writes what the project promises of its speed and memory, and whether this run keeps it.
