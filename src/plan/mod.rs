@@ -1,9 +1,13 @@
 //! Target schema → ordered statements in sections, with the decisions and hazards behind them.
 
+mod counterpart;
+mod follows;
 mod isolation;
 mod path;
 mod run;
 
+pub use counterpart::UniqueObject;
+pub use follows::{ADDED, AS_IT_IS, FILLED_IN, KEPT};
 pub use isolation::Isolate;
 pub(crate) use isolation::is_tenants;
 
@@ -138,14 +142,17 @@ impl Plan {
         }
         let rewritten = rewrite(&source, &tenancy)?;
         let statements = statements(&rewritten, &tenancy);
-        let mut decisions: Vec<Decision> = tenancy.decisions.iter().chain(&rewritten.decisions).cloned().collect();
-        let position = |table: TableId| {
-            let target = rewritten.source_tables.iter().position(|&source| source == table);
-            (target.unwrap_or(usize::MAX), source.table(table).name.clone())
-        };
-        decisions.sort_by_cached_key(|decision| position(decision.table));
+        let decisions: Vec<Decision> = tenancy.decisions.iter().chain(&rewritten.decisions).cloned().collect();
         let cycles = ForeignKeyGraph::new(&source).cycles();
-        Ok(Self { source, tenancy, rewritten, statements, decisions, cycles })
+        let mut plan = Self { source, tenancy, rewritten, statements, decisions, cycles };
+        let mut decisions = plan.follows();
+        decisions.splice(0..0, std::mem::take(&mut plan.decisions));
+        decisions.sort_by_cached_key(|decision| {
+            let target = plan.target_table(decision.table).map_or(usize::MAX, TableId::index);
+            (target, plan.source.table(decision.table).name.clone(), follows::rank(decision))
+        });
+        plan.decisions = decisions;
+        Ok(plan)
     }
 
     /// Returns the source without what the plan adds to it: what a database is to have.

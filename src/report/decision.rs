@@ -1,9 +1,10 @@
 //! One decision in words: what, the choice, who chose, what else it could be.
 
 use crate::diagnostic::Sources;
+use crate::emit;
 use crate::ident::visible;
-use crate::plan::Plan;
-use crate::schema::{ColumnId, ForeignKeyId, TableId};
+use crate::plan::{ADDED, FILLED_IN, KEPT, Plan, UniqueObject};
+use crate::schema::{Action, ColumnId, Expr, ForeignKeyId, IndexId, IndexPart, TableId, sqlite_text};
 use crate::spec::{About, Decision, Origin, Placement, TenantSource};
 
 /// A decision in words, free of control characters.
@@ -37,91 +38,232 @@ impl Decided {
 
 /// Puts a decision into words.
 pub(super) fn decided(plan: &Plan, decision: &Decision, sources: &Sources) -> Decided {
+    let change = Change::of(plan, decision);
+    let columns = change.columns_text();
     let what = match &decision.about {
         About::Placement => "rows".to_owned(),
-        About::Tenant => match plan.tenancy.table(decision.table).placement {
-            Placement::Tenant(TenantSource::Via(_)) => {
-                format!("tenant of a row, {}", plan.tenant_path(decision.table))
-            }
-            _ => "tenant of a row".to_owned(),
+        About::Tenant => match &change.path {
+            Some(path) => format!("tenant of a row, {path}"),
+            None => "tenant of a row".to_owned(),
         },
-        About::PrimaryKey => format!("primary key {}", primary_key(plan, decision.table)).trim_end().to_owned(),
-        About::Unique(key) => format!("unique {}", unique(plan, decision.table, key)),
-        About::ForeignKey(key) => format!("foreign key {}", foreign_key(plan, decision.table, key)),
-        About::Index(name) => format!("index {name}"),
-        About::Column(name) => format!("column {name}"),
+        About::PrimaryKey => format!("primary key {columns}"),
+        About::Unique(_) => format!("unique {columns}"),
+        About::ForeignKey(_) => format!("foreign key {columns}"),
+        // A new index is made of what the spec lists.
+        About::Index(name) if change.before.is_none() => format!("index {name}"),
+        About::Index(name) => format!("index {name} {columns}"),
+        About::Column(name) => match &change.data_type {
+            Some(data_type) => format!("column {name} {data_type}"),
+            None => format!("column {name}"),
+        },
         About::Rls => "row-level security".to_owned(),
         About::Rows => "rows".to_owned(),
         About::Check(name) => format!("check {name}"),
     };
     Decided {
-        what: visible(&what).into_owned(),
+        what: visible(what.trim_end()).into_owned(),
         choice: visible(&decision.choice).into_owned(),
         reason: visible(&origin_text(&decision.origin, sources)).into_owned(),
         alternatives: visible(&decision.alternatives.join(" | ")).into_owned(),
     }
 }
 
-/// Writes `(id) → (account_id, id)`; nothing where there is none on either side.
-fn primary_key(plan: &Plan, source: TableId) -> String {
-    let before = plan.source.table(source).primary_key.map(|key| &plan.source.key(key).columns[..]).unwrap_or_default();
-    let target = plan.rewritten.source_tables.iter().position(|&table| table == source);
-    let after = target
-        .and_then(|target| plan.rewritten.target.tables[target].primary_key)
-        .map(|key| &plan.rewritten.target.key(key).columns[..])
-        .unwrap_or_default();
-    let before: Vec<&str> = plan.source.column_names(before).collect();
-    let after: Vec<&str> = plan.rewritten.target.column_names(after).collect();
-    if before.is_empty() && after.is_empty() {
-        return String::new();
-    }
-    if before == after {
-        return format!("({})", before.join(", "));
-    }
-    format!("({}) → ({})", before.join(", "), after.join(", "))
+/// What a decision makes of an object of the source, or adds to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Change {
+    /// The way from a row to its tenant, where it leads through other tables.
+    pub path: Option<String>,
+    /// The source's columns of a key, reference or index; `None` where the source has no such object.
+    pub before: Option<Vec<String>>,
+    /// The target's columns of it; `None` where the target has no such object.
+    pub after: Option<Vec<String>>,
+    /// The condition of an index, as the source has it.
+    pub predicate: Option<String>,
+    /// The table that a foreign key refers to, and the columns there in the target.
+    pub references: Option<(String, Vec<String>)>,
+    /// ON DELETE of a foreign key in the target, where that is not NO ACTION.
+    pub on_delete: Option<String>,
+    /// ON UPDATE of a foreign key in the target, where that is not NO ACTION.
+    pub on_update: Option<String>,
+    /// The target's type of a column that tenancy adds or needs.
+    pub data_type: Option<String>,
 }
 
-/// Writes `(code) → (account_id, code)`; a key that stays as it is has no arrow.
-fn unique(plan: &Plan, source: TableId, key: &str) -> String {
-    let target = &plan.rewritten.target;
-    let after = plan.rewritten.source_tables.iter().position(|&table| table == source).and_then(|position| {
-        let table = TableId(position as u32);
-        let tenant = plan.rewritten.tenant_columns[position]?;
-        let widened = |columns: &[ColumnId]| {
-            let own: Vec<&str> =
-                target.column_names(columns).filter(|&name| name != target.column(tenant).name).collect();
-            columns.contains(&tenant) && own.join(", ") == key
+impl Change {
+    /// Finds what a decision changes.
+    pub fn of(plan: &Plan, decision: &Decision) -> Self {
+        let (table, target) = (decision.table, &plan.rewritten.target);
+        match &decision.about {
+            About::Tenant => match plan.tenancy.table(table).placement {
+                Placement::Tenant(TenantSource::Via(_)) => {
+                    Self { path: Some(plan.tenant_path(table)), ..Self::default() }
+                }
+                _ => Self::default(),
+            },
+            About::PrimaryKey => Self::of_primary_key(plan, table),
+            About::Unique(name) if decision.choice == ADDED => {
+                Self { after: Some(name.split(", ").map(str::to_owned).collect()), ..Self::default() }
+            }
+            About::Unique(name) => Self::of_unique(plan, table, name),
+            About::ForeignKey(columns) => Self::of_foreign_key(plan, decision, columns),
+            About::Index(name) => Self::of_index(plan, table, name),
+            About::Column(name) if [ADDED, KEPT, FILLED_IN].contains(&decision.choice.as_str()) => {
+                let column = plan.target_table(table).and_then(|table| target.find_column(table, name));
+                let data_type = column.map(|column| target.column(column).data_type.to_string());
+                Self { data_type, ..Self::default() }
+            }
+            About::Placement | About::Column(_) | About::Rls | About::Rows | About::Check(_) => Self::default(),
+        }
+    }
+
+    fn of_primary_key(plan: &Plan, table: TableId) -> Self {
+        let before = plan.source.table(table).primary_key.map(|key| &plan.source.key(key).columns);
+        let target = plan.target_table(table).and_then(|table| plan.rewritten.target.table(table).primary_key);
+        Self {
+            before: before.map(|columns| key_columns(plan, table, columns, "PRIMARY KEY DESC")),
+            after: target.map(|key| target_names(plan, &plan.rewritten.target.key(key).columns)),
+            ..Self::default()
+        }
+    }
+
+    fn of_unique(plan: &Plan, table: TableId, name: &str) -> Self {
+        let Some((_, object)) = plan.unique_objects(table).into_iter().find(|(other, _)| other == name) else {
+            return Self::default();
         };
-        target.unique_column_sets(table).into_iter().find(|columns| widened(columns))
-    });
-    match after {
-        Some(columns) => format!("({key}) → ({})", target.column_names(&columns).collect::<Vec<_>>().join(", ")),
-        None => format!("({key})"),
+        match object {
+            UniqueObject::Key(id) => {
+                let own = &plan.source.key(id).columns;
+                let decided = plan.tenancy.table(table).unique.get(&id);
+                let after = decided.and_then(|decided| plan.key_after(table, decided, own));
+                Self {
+                    before: Some(key_columns(plan, table, own, "UNIQUE DESC")),
+                    after: after.map(|columns| target_names(plan, &columns)),
+                    ..Self::default()
+                }
+            }
+            UniqueObject::Index(id) => Self::of_source_index(plan, id),
+        }
     }
-}
 
-/// Writes `(customer_id) → (account_id, customer_id) to customers (account_id, id)`.
-fn foreign_key(plan: &Plan, source: TableId, key: &str) -> String {
-    let found = plan.source.foreign_keys.iter().enumerate().find(|(_, foreign_key)| {
-        foreign_key.table == source
-            && plan.source.column_names(&foreign_key.columns).collect::<Vec<_>>().join(", ") == key
-    });
-    let Some((position, foreign_key)) = found else { return format!("({key})") };
-    let parent = &plan.source.table(foreign_key.referenced_table).name;
-    let id = Some(ForeignKeyId(position as u32));
-    match plan.rewritten.source_foreign_keys.iter().position(|&from| from == id) {
-        Some(after) => {
-            let after = &plan.rewritten.target.foreign_keys[after];
-            let names = |columns| plan.rewritten.target.column_names(columns).collect::<Vec<_>>().join(", ");
-            let (columns, referenced) = (names(&after.columns), names(&after.referenced_columns));
-            if columns == key {
-                format!("({key}) to {parent} ({referenced})")
-            } else {
-                format!("({key}) → ({columns}) to {parent} ({referenced})")
+    fn of_index(plan: &Plan, table: TableId, name: &str) -> Self {
+        let indexes = &plan.source.table(table).indexes;
+        match indexes.iter().find(|&&id| plan.source.index(id).name == name) {
+            Some(&id) => Self::of_source_index(plan, id),
+            None => {
+                let target = &plan.rewritten.target;
+                let indexes =
+                    plan.target_table(table).map(|table| &target.table(table).indexes[..]).unwrap_or_default();
+                let found = indexes.iter().copied().find(|&id| target.index(id).name == name);
+                Self { after: found.map(|id| index_after(plan, id)), ..Self::default() }
             }
         }
-        None => format!("({key}) to {parent}"),
     }
+
+    fn of_source_index(plan: &Plan, id: IndexId) -> Self {
+        let predicate = plan.source.index(id).predicate.as_ref();
+        let before = plan.index_parts_before(id);
+        let after = plan.target_index(id).map(|after| {
+            // What an expression becomes in PostgreSQL's dialect is `emit`'s to show: here it stands as the source has it.
+            let after = &plan.rewritten.target.index(after).parts;
+            let added = after.len().saturating_sub(before.len());
+            let text = |(position, part): (usize, &IndexPart)| match part.expr {
+                Expr::Column(column) => format!("{}{}", plan.rewritten.target.column(column).name, part.order()),
+                _ => position.checked_sub(added).and_then(|own| before.get(own)).cloned().unwrap_or_default(),
+            };
+            after.iter().enumerate().map(text).collect()
+        });
+        let predicate = predicate.and_then(|expr| sqlite_text(&plan.source, expr));
+        Self { before: Some(before), after, predicate, ..Self::default() }
+    }
+
+    fn of_foreign_key(plan: &Plan, decision: &Decision, columns: &str) -> Self {
+        let target = &plan.rewritten.target;
+        let after = |id: ForeignKeyId| {
+            let after = target.foreign_key(id);
+            let set = after.set_columns.as_ref();
+            let set = set.map(|columns| format!(" ({})", target_names(plan, columns).join(", "))).unwrap_or_default();
+            let action =
+                |action: Action, set: &str| (action != Action::NoAction).then(|| format!("{}{set}", action.sql()));
+            Self {
+                after: Some(target_names(plan, &after.columns)),
+                references: Some((
+                    target.table(after.referenced_table).name.clone(),
+                    target_names(plan, &after.referenced_columns),
+                )),
+                on_delete: action(after.on_delete, &set),
+                on_update: action(after.on_update, ""),
+                ..Self::default()
+            }
+        };
+        if decision.choice == ADDED {
+            let own = plan.target_table(decision.table).map(|table| &target.table(table).foreign_keys[..]);
+            let found = own.unwrap_or_default().iter().copied().find(|&id| {
+                plan.rewritten.source_foreign_keys[id.index()].is_none()
+                    && target_names(plan, &target.foreign_key(id).columns).join(", ") == columns
+            });
+            return found.map(after).unwrap_or_default();
+        }
+        let before = Some(columns.split(", ").map(str::to_owned).collect());
+        let own = &plan.source.table(decision.table).foreign_keys;
+        let found = own.iter().copied().find(|&id| {
+            plan.source.column_names(&plan.source.foreign_key(id).columns).collect::<Vec<_>>().join(", ") == columns
+        });
+        let Some(id) = found else { return Self { before, ..Self::default() } };
+        match plan.target_foreign_key(id) {
+            Some(id) => Self { before, ..after(id) },
+            None => {
+                let parent = plan.source.foreign_key(id).referenced_table;
+                let references = Some((plan.source.table(parent).name.clone(), Vec::new()));
+                Self { before, references, ..Self::default() }
+            }
+        }
+    }
+
+    /// Writes `(id) → (account_id, id)`, of a foreign key with what it refers to and does; nothing where there are no
+    /// columns, and no arrow where they stay.
+    pub fn columns_text(&self) -> String {
+        let list = |columns: &[String]| format!("({})", columns.join(", "));
+        let mut text = match (&self.before, &self.after) {
+            (Some(before), Some(after)) if before != after => format!("{} → {}", list(before), list(after)),
+            (Some(columns), _) | (None, Some(columns)) => list(columns),
+            (None, None) => String::new(),
+        };
+        if let Some(predicate) = &self.predicate {
+            text.push_str(&format!(" where {predicate}"));
+        }
+        if let Some((parent, columns)) = &self.references {
+            let columns = if columns.is_empty() { String::new() } else { format!(" {}", list(columns)) };
+            text.push_str(&format!(" to {parent}{columns}"));
+        }
+        for (event, action) in [("DELETE", &self.on_delete), ("UPDATE", &self.on_update)] {
+            if let Some(action) = action {
+                text.push_str(&format!(" ON {event} {action}"));
+            }
+        }
+        text
+    }
+}
+
+fn target_names(plan: &Plan, columns: &[ColumnId]) -> Vec<String> {
+    plan.rewritten.target.column_names(columns).map(str::to_owned).collect()
+}
+
+/// Names the columns of a key of the source, with the direction that SQLite was told and PostgreSQL's keys do not have.
+fn key_columns(plan: &Plan, table: TableId, columns: &[ColumnId], descending: &str) -> Vec<String> {
+    let is_descending = |column: ColumnId| {
+        let mut clauses = plan.source.unmapped.iter().filter(|clause| clause.table == table);
+        clauses.any(|clause| clause.clause == descending && clause.columns == [column])
+    };
+    let text = |&column: &ColumnId| {
+        format!("{}{}", plan.source.column(column).name, if is_descending(column) { " DESC" } else { "" })
+    };
+    columns.iter().map(text).collect()
+}
+
+fn index_after(plan: &Plan, id: IndexId) -> Vec<String> {
+    let target = &plan.rewritten.target;
+    let parts = target.index(id).parts.iter();
+    parts.map(|part| format!("{}{}", emit::expression(target, &part.expr), part.order())).collect()
 }
 
 /// Names what a decision is about, as the spec's keys do.

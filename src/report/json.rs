@@ -1,6 +1,6 @@
 //! JSON for machines; every document carries a schema version.
 
-use super::decision::{object_name, origin_text};
+use super::decision::{Change, object_name, origin_text};
 use super::isolation::isolation_json;
 use crate::diagnostic::{Diagnostics, Severity, Sources};
 use crate::plan::Plan;
@@ -88,14 +88,31 @@ pub fn plan_json(plan: &Plan, sources: &Sources) -> Value {
     })
 }
 
-/// Writes one decision.
+/// Writes one decision; what does not apply to its object is not there.
 pub(super) fn decision_json(plan: &Plan, decision: &Decision, sources: &Sources) -> Value {
-    json!({
+    let change = Change::of(plan, decision);
+    let mut value = json!({
         "table": plan.source.table(decision.table).name,
         "object": object_name(&decision.about),
         "choice": decision.choice,
         "origin": match &decision.origin { Origin::Spec(_) => "spec", Origin::Inferred(_) => "inferred" },
         "reason": origin_text(&decision.origin, sources),
         "alternatives": decision.alternatives,
-    })
+    });
+    let references = change.references.map(|(table, columns)| json!({ "table": table, "columns": columns }));
+    for (key, found) in [
+        ("path", change.path.map(Value::from)),
+        ("before", change.before.map(Value::from)),
+        ("after", change.after.map(Value::from)),
+        ("where", change.predicate.map(Value::from)),
+        ("references", references),
+        ("on_delete", change.on_delete.map(Value::from)),
+        ("on_update", change.on_update.map(Value::from)),
+        ("type", change.data_type.map(Value::from)),
+    ] {
+        if let Some(found) = found {
+            value[key] = found;
+        }
+    }
+    value
 }

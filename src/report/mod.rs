@@ -13,6 +13,7 @@ mod html;
 mod isolation;
 mod json;
 mod leak;
+mod legend;
 mod meaning;
 mod picture;
 mod plan;

@@ -2,14 +2,15 @@
 
 use super::Hazard;
 use super::draft::Draft;
-use crate::schema::{Affinity, ColumnId, Expr, IndexMethod, PgType, TableId};
-use crate::spec::Placement;
+use crate::schema::{Affinity, ColumnId, Expr, ForeignKey, IndexMethod, PgType, TableId};
+use crate::spec::{CheckSays, ForeignKeyTenancy, KeyTenancy, Placement};
 
 pub(super) fn note(draft: &mut Draft<'_>) {
     for (source, table, _) in draft.migrated() {
         lookup_by_id_alone(draft, source, table);
         unindexed_foreign_keys(draft, source, table);
         lossy_types(draft, source);
+        omitted_constraints(draft, source);
     }
 }
 
@@ -119,4 +120,60 @@ fn lossy_types(draft: &mut Draft<'_>, source: TableId) {
             span,
         });
     }
+}
+
+/// What a constraint refused goes through once the spec leaves it out.
+fn omitted_constraints(draft: &mut Draft<'_>, source: TableId) {
+    let (described, tenancy) = (draft.source.table(source), draft.tenancy.table(source));
+    let mut found = Vec::new();
+    let unique = described.unique_keys.iter().map(|key| (tenancy.unique.get(key), draft.source.key(*key)));
+    for (_, key) in unique.filter(|(decided, _)| *decided == Some(&KeyTenancy::Omit)) {
+        let columns = draft.source_columns_text(&key.columns);
+        found.push((format!("unique ({columns}) is left out: two rows may have the same value"), key.span.clone()));
+    }
+    let indexes = described.indexes.iter().map(|index| (tenancy.indexes.get(index), draft.source.index(*index)));
+    for (_, index) in indexes.filter(|(decided, index)| *decided == Some(&KeyTenancy::Omit) && index.unique) {
+        let what = format!("the unique index `{}` is left out: two rows may have the same value", index.name);
+        found.push((what, index.span.clone()));
+    }
+    // What the spec adds and does not enforce was no constraint of the source's.
+    let declared = draft.source.foreign_keys.len() - draft.tenancy.undeclared.len();
+    for &id in described.foreign_keys.iter().filter(|id| id.index() < declared) {
+        if tenancy.foreign_keys.get(&id) == Some(&ForeignKeyTenancy::Omit) {
+            let foreign_key = draft.source.foreign_key(id);
+            if is_there_anyway(draft, foreign_key) {
+                continue;
+            }
+            let columns = draft.source_columns_text(&foreign_key.columns);
+            let parent = &draft.source.table(foreign_key.referenced_table).name;
+            let what =
+                format!("({columns}) may name a row of `{parent}` that does not exist: it is no reference any more");
+            found.push((what, foreign_key.span.clone()));
+        }
+    }
+    for id in &described.checks {
+        if let Some(check) = tenancy.checks.get(id).filter(|check| check.says == CheckSays::Omit) {
+            let what = format!("the check `{}` is left out: nothing refuses such rows", check.name);
+            found.push((what, draft.source.check(*id).span.clone()));
+        }
+    }
+    draft.hazards.extend(found.into_iter().map(|(message, span)| Hazard {
+        code: "constraint-omitted",
+        table: source,
+        message,
+        help:
+            "leave `omit` out of the spec where the target can keep it, else let the application see to it".to_owned(),
+        span,
+    }));
+}
+
+/// Says whether the target has a foreign key of its own in the place of one that is left out, as it has to the root.
+fn is_there_anyway(draft: &Draft<'_>, left_out: &ForeignKey) -> bool {
+    let (Some(table), Some(parent)) = (draft.table_of(left_out.table), draft.table_of(left_out.referenced_table))
+    else {
+        return false;
+    };
+    let columns = draft.columns_of(&left_out.columns);
+    let mut there = draft.target.table(table).foreign_keys.iter().map(|&id| draft.target.foreign_key(id));
+    there.any(|other| other.referenced_table == parent && Some(&other.columns) == columns.as_ref())
 }

@@ -2,7 +2,7 @@
 
 use super::collations;
 use super::draft::Draft;
-use super::unique_keys::strengthened;
+use super::unique_keys::{compare_primary, strengthened};
 use crate::schema::{ColumnId, Key, KeyKind};
 use crate::spec::KeyTenancy;
 
@@ -25,6 +25,9 @@ pub(super) fn rewrite(draft: &mut Draft<'_>) {
             if key.is_none() || !kept.iter().all(|column| columns.contains(column) || added(column)) {
                 strengthened(draft, source, &columns, key.and_then(|key| key.span.clone()));
             }
+        }
+        if let Some(key) = key {
+            compare_primary(draft, source, key, &columns);
         }
         if let Some(index) = key.and_then(|key| collations::unique_index(draft, table, key, &columns)) {
             draft.target.add_index(index);

@@ -65,6 +65,32 @@ pub(super) fn compare(
     }
 }
 
+/// Compares what a primary key was made of with what it is made of now, and notes where it holds less than before.
+pub(super) fn compare_primary(draft: &mut Draft<'_>, source: TableId, key: &Key, after: &[ColumnId]) {
+    let Some(kept) = draft.columns_of(&key.columns) else { return };
+    if after.iter().all(|column| kept.contains(column)) {
+        return;
+    }
+    let text = draft.source_columns_text(&key.columns);
+    let is_widened = kept.iter().all(|column| after.contains(column));
+    if let Some(parent) = is_widened.then(|| parent_of_one_tenant(draft, source, &key.columns, after)).flatten() {
+        widened(draft, source, &text, &parent, after, key.span.clone());
+        return;
+    }
+    let names = draft.target.column_names(after).collect::<Vec<_>>().join(", ");
+    let message = match is_widened {
+        true => less_unique(draft, source, &text, after),
+        false => format!("({text}) is the key no more, ({names}) is"),
+    };
+    draft.hazards.push(Hazard {
+        code: "primary-key-weakened",
+        table: source,
+        message,
+        help: format!("name ({names}) wherever ({text}) alone named a row: in queries, in URLs, in ON CONFLICT"),
+        span: key.span.clone(),
+    });
+}
+
 /// Returns the table that part of a key refers to with the row's own tenant, where nothing but the tenant was added.
 ///
 /// Such a key is unique within a row of that table, and a row belongs to one tenant: it promises what it did before.
@@ -106,13 +132,8 @@ fn widened(
 
 /// Notes that a value may from now on occur once a tenant, or once a value of other columns, rather than once.
 pub(super) fn weakened(draft: &mut Draft<'_>, source: TableId, columns: &str, after: &[ColumnId], span: Option<Span>) {
-    let tenant = draft.table_of(source).and_then(|table| draft.tenant_column(table));
     let names = draft.target.column_names(after).collect::<Vec<_>>().join(", ");
-    let message = if tenant.is_some_and(|tenant| after.contains(&tenant)) {
-        format!("({columns}) is unique per tenant only: two tenants may have the same value")
-    } else {
-        format!("({columns}) is unique together with others only, as ({names})")
-    };
+    let message = less_unique(draft, source, columns, after);
     draft.hazards.push(Hazard {
         code: "unique-weakened",
         table: source,
@@ -120,6 +141,17 @@ pub(super) fn weakened(draft: &mut Draft<'_>, source: TableId, columns: &str, af
         help: format!("an application's ON CONFLICT ({columns}) fails from now on: it has to name ({names})"),
         span,
     });
+}
+
+/// Says within what a value is unique from now on.
+fn less_unique(draft: &Draft<'_>, source: TableId, columns: &str, after: &[ColumnId]) -> String {
+    let tenant = draft.table_of(source).and_then(|table| draft.tenant_column(table));
+    if tenant.is_some_and(|tenant| after.contains(&tenant)) {
+        format!("({columns}) is unique per tenant only: two tenants may have the same value")
+    } else {
+        let names = draft.target.column_names(after).collect::<Vec<_>>().join(", ");
+        format!("({columns}) is unique together with others only, as ({names})")
+    }
 }
 
 /// Notes that a key refuses rows that the source accepts.

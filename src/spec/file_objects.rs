@@ -156,6 +156,17 @@ pub enum CollationEntry {
     Plain,
 }
 
+impl CollationEntry {
+    /// Returns the word for it in a spec.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Keys => "keys",
+            Self::Icu => "icu",
+            Self::Plain => "plain",
+        }
+    }
+}
+
 /// What becomes of one CHECK constraint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckEntry {

@@ -44,7 +44,7 @@ pub use statements::{SqlStatement, Uncut, cut, tokens};
 pub use tenancy::{
     About, Actions, CheckSays, CheckTenancy, ColumnChange, ColumnTenancy, CreatedRoot, Decision, ForeignKeyTenancy,
     KeyPart, KeyTenancy, NewIndex, Order, Origin, Placement, TableTenancy, Target, Tenancy, TenantColumn,
-    TenantDefault, TenantRoot,
+    TenantDefault, TenantRoot, UNSAID,
 };
 pub use tenant_ids::{TenantIdFile, TenantIds};
 pub use tenant_source::{TenantSource, copied_tables};

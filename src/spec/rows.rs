@@ -100,6 +100,28 @@ impl RowPolicies {
         [self.no_tenant, self.conflict, self.unfit].contains(&reject) || self.orphan != OrphanPolicy::Fail
     }
 
+    /// Lists what could have been said instead of what is, in the spec's own words.
+    pub(super) fn others(&self) -> Vec<String> {
+        let keep: &[&str] = match &self.keep {
+            Keep::All => &[],
+            Keep::None => &["{keep: all}", "{keep: \"PREDICATE\"}"],
+            Keep::Where(_) => &["{keep: all}", "{keep: \"PREDICATE\"}", "{keep: none}"],
+        };
+        let orphan: &[&str] = match self.orphan {
+            OrphanPolicy::Fail => &[],
+            OrphanPolicy::Reject => &["{orphan: fail}", "{orphan: set_null}"],
+            OrphanPolicy::SetNull => &["{orphan: fail}", "{orphan: reject}"],
+        };
+        let mut others: Vec<String> = keep.iter().map(|&text| text.to_owned()).collect();
+        let fail = |name: &str, policy: RowPolicy| (policy == RowPolicy::Reject).then(|| format!("{{{name}: fail}}"));
+        others.extend(fail("no_tenant", self.no_tenant));
+        others.extend(orphan.iter().map(|&text| text.to_owned()));
+        others.extend(fail("conflict", self.conflict));
+        others.extend(fail("unfit", self.unfit));
+        others.extend(self.max_rejects.map(|_| "{max_rejects: N}".to_owned()));
+        others
+    }
+
     /// Says it in the spec's own words; empty for what holds without a word.
     pub fn words(&self) -> String {
         let keep = match &self.keep {

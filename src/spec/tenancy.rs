@@ -343,6 +343,9 @@ impl TableTenancy {
     }
 }
 
+/// Stands among the alternatives for leaving the spec's line out, where that is a choice of its own.
+pub const UNSAID: &str = "unsaid";
+
 /// Records one choice: what was chosen, why, and over what.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {

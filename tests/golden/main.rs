@@ -17,6 +17,7 @@ mod expected;
 mod grammar;
 mod init;
 mod json_schema;
+mod legend;
 mod meaning;
 mod random;
 mod rows;

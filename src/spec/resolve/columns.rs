@@ -1,11 +1,11 @@
 //! Columns: types, names, defaults and expressions that the spec gives, and columns that are left out.
 
-use super::super::conversion::{Conversion, time_zone};
-use super::super::file_objects::{ColumnBody, ColumnEntry};
+use super::super::conversion::{Conversion, Read, Unstorable, time_zone};
+use super::super::file_objects::{CollationEntry, ColumnBody, ColumnEntry};
 use super::super::postgres_text::as_default;
 use super::super::tenancy::{
     About, CheckSays, CheckTenancy, ColumnChange, ColumnTenancy, ForeignKeyTenancy, KeyPart, KeyTenancy, Origin,
-    Placement,
+    Placement, UNSAID,
 };
 use super::foreign_keys::ForeignKeys;
 use super::header::unknown_type;
@@ -43,7 +43,7 @@ impl<'a> Resolver<'a> {
                         ColumnEntry::Omit => {
                             if self.may_omit(entries, decided, table, column, name) {
                                 let about = About::Column(self.schema.column(column).name.clone());
-                                self.decide(table, about, "omit", Origin::Spec(span), &[]);
+                                self.decide(table, about, "omit", Origin::Spec(span), &[UNSAID]);
                                 columns.insert(column, ColumnTenancy::Omit);
                             }
                         }
@@ -93,7 +93,7 @@ impl<'a> Resolver<'a> {
         }
         change.conversion = self.conversion(body, path);
         let mut words = Vec::new();
-        let collation = body.collation.map(|collation| format!("{collation:?}").to_ascii_lowercase());
+        let collation = body.collation.map(|collation| collation.name().to_owned());
         let shown = change.data_type.as_ref().map(|(data_type, _)| data_type.to_string());
         for (key, value) in [
             ("type", &shown),
@@ -112,7 +112,9 @@ impl<'a> Resolver<'a> {
         if !words.is_empty() {
             let about = About::Column(self.schema.column(column).name.clone());
             let origin = Origin::Spec(self.span(table, &["columns", key]));
-            self.decide(table, about, &format!("{{{}}}", words.join(", ")), origin, &[]);
+            let others = other_ways(body);
+            let others: Vec<&str> = others.iter().map(String::as_str).chain([UNSAID]).collect();
+            self.decide(table, about, &format!("{{{}}}", words.join(", ")), origin, &others);
         }
         change
     }
@@ -231,4 +233,26 @@ impl<'a> Resolver<'a> {
         );
         false
     }
+}
+
+/// Lists the other words that could stand where a column's mapping has one of a few.
+fn other_ways(body: &ColumnBody) -> Vec<String> {
+    let times = [Read::Iso, Read::Epoch, Read::EpochMs, Read::Julian];
+    let others = |key: &str, words: &[&str], chosen: &str| {
+        let others = words.iter().filter(|&&word| word != chosen);
+        others.map(|word| format!("{{{key}: {word}}}")).collect::<Vec<_>>()
+    };
+    let mut ways = Vec::new();
+    if let Some(read) = body.read.filter(|read| times.contains(read)) {
+        ways.extend(others("read", &times.map(Read::name), read.name()));
+    }
+    for (key, chosen) in [("nul", body.nul), ("utf8", body.utf8)] {
+        let words = [Unstorable::Fail, Unstorable::Strip, Unstorable::Replace].map(Unstorable::name);
+        ways.extend(chosen.map(|chosen| others(key, &words, chosen.name())).unwrap_or_default());
+    }
+    if let Some(collation) = body.collation {
+        let words = [CollationEntry::Keys, CollationEntry::Icu, CollationEntry::Plain].map(CollationEntry::name);
+        ways.extend(others("collation", &words, collation.name()));
+    }
+    ways
 }

@@ -89,7 +89,11 @@ impl<'a> Resolver<'a> {
         let body = match asked {
             Some((_, ForeignKeyEntry::Omit)) => {
                 let origin = Origin::Spec(span.clone()?);
-                self.decide(child, about, "omit", origin, &["per_tenant", "global"]);
+                let ends = self.ends(id, placements, root);
+                let allowed = ends.map(|ends| means(self.profile(), ends).allowed).unwrap_or_default();
+                let name = self.column_for(foreign_key);
+                let alternatives: Vec<String> = allowed.iter().map(|mean| mean.words_with(&name)).collect();
+                self.decide(child, about, "omit", origin, &as_words(&alternatives));
                 return Some(ForeignKeyTenancy::Omit);
             }
             Some((_, ForeignKeyEntry::Keep(ForeignKeyBody { enforce: Some(false), .. }))) => {
@@ -317,7 +321,8 @@ impl<'a> Resolver<'a> {
             match asked {
                 Some((key, ForeignKeyEntry::Omit)) => {
                     let origin = Origin::Spec(self.span(dangling.table, &["foreign_keys", key]));
-                    self.decide(dangling.table, About::ForeignKey(columns), "omit", origin, &[]);
+                    let others = ["{references: \"TABLE(COLUMN)\"}"];
+                    self.decide(dangling.table, About::ForeignKey(columns), "omit", origin, &others);
                     continue;
                 }
                 Some((_, ForeignKeyEntry::Keep(ForeignKeyBody { references: Some(_), .. }))) => continue,

@@ -27,6 +27,9 @@ enum Unique {
     Index(IndexId),
 }
 
+/// How a list of columns of the spec's own is named among the choices.
+const LISTED: &str = "[COLUMN, …]";
+
 const EACH_HAS_A_COPY: &str = "each tenant has a copy of the row";
 
 impl<'a> Resolver<'a> {
@@ -121,9 +124,9 @@ impl<'a> Resolver<'a> {
             (None, None) => (Scope::PerTenant, Origin::Inferred("the default".to_owned())),
         };
         if self.schema.table(table).primary_key.is_some() {
-            let alternatives: &[&str] =
-                if is_tenant && !is_copied { &[other_scope(scope), "[COLUMN, …]"] } else { &["[COLUMN, …]"] };
-            self.decide(table, About::PrimaryKey, scope_text(scope), origin, alternatives);
+            let other = self.other_key_scope(scope).filter(|_| is_tenant && !is_copied);
+            let others: Vec<&str> = other.into_iter().chain([LISTED]).collect();
+            self.decide(table, About::PrimaryKey, scope_text(scope), origin, &others);
         } else if asked.is_some() {
             let message = format!("`{}` has no primary key that could be {}", self.name(table), scope_text(scope));
             self.error(
@@ -133,6 +136,11 @@ impl<'a> Resolver<'a> {
             );
         }
         key_tenancy(scope)
+    }
+
+    /// Returns the scope that a key could have instead: a cluster keeps none unique over all tenants.
+    fn other_key_scope(&self, scope: Scope) -> Option<&'static str> {
+        (scope == Scope::Global || !self.profile().is_citus()).then(|| other_scope(scope))
     }
 
     fn unique_keys(&mut self, entries: &Entries<'a>, table: TableId, added: &Added<'_>, keys: &mut Keys) {
@@ -163,7 +171,7 @@ impl<'a> Resolver<'a> {
             let decided = match (asked, placement) {
                 (Some((key, KeyEntry::Omit)), _) => {
                     let origin = Origin::Spec(self.span(table, &["unique", key]));
-                    self.decide(table, about, "omit", origin, &["per_tenant", "global"]);
+                    self.decide(table, about, "omit", origin, &["per_tenant", "global", LISTED]);
                     KeyTenancy::Omit
                 }
                 (Some((key, KeyEntry::Columns(names))), _) => {
@@ -181,7 +189,10 @@ impl<'a> Resolver<'a> {
                         self.copies_share_key(table, &["unique", key]);
                     }
                     let origin = Origin::Spec(self.span(table, &["unique", key]));
-                    self.decide(table, about, scope_text(scope), origin, &[other_scope(scope), "omit"]);
+                    // With or without the tenant column it is the same key where it holds that already.
+                    let other = self.other_key_scope(scope).filter(|_| !holds_tenant);
+                    let others: Vec<&str> = other.into_iter().chain([LISTED, "omit"]).collect();
+                    self.decide(table, about, scope_text(scope), origin, &others);
                     key_tenancy(scope)
                 }
                 (Some((key, KeyEntry::PerTenant)), _) => {
@@ -193,12 +204,13 @@ impl<'a> Resolver<'a> {
                     KeyTenancy::Global
                 }
                 (None, Placement::Tenant(_)) if self.copied.contains(&table) => {
-                    self.decide(table, about, "per_tenant", Origin::Inferred(EACH_HAS_A_COPY.to_owned()), &["omit"]);
+                    let origin = Origin::Inferred(EACH_HAS_A_COPY.to_owned());
+                    self.decide(table, about, "per_tenant", origin, &[LISTED, "omit"]);
                     KeyTenancy::PerTenant
                 }
                 (None, Placement::Tenant(_)) if holds_tenant => {
                     let origin = Origin::Inferred("it holds the tenant column already".to_owned());
-                    self.decide(table, about, "per_tenant", origin, &["omit"]);
+                    self.decide(table, about, "per_tenant", origin, &[LISTED, "omit"]);
                     KeyTenancy::PerTenant
                 }
                 (None, Placement::Tenant(_)) => {
@@ -211,7 +223,8 @@ impl<'a> Resolver<'a> {
                         }
                     };
                     let origin = Origin::Spec(self.spans.key(&["defaults", "unique"]));
-                    self.decide(table, about, scope_text(scope), origin, &[other_scope(scope), "omit"]);
+                    let others: Vec<&str> = self.other_key_scope(scope).into_iter().chain([LISTED, "omit"]).collect();
+                    self.decide(table, about, scope_text(scope), origin, &others);
                     key_tenancy(scope)
                 }
             };
@@ -282,7 +295,7 @@ impl<'a> Resolver<'a> {
             let decided = match asked.get(&id) {
                 Some(&(key, KeyEntry::Omit)) => {
                     let origin = Origin::Spec(self.span(table, &["indexes", key]));
-                    self.decide(table, about, "omit", origin, &["per_tenant", "global"]);
+                    self.decide(table, about, "omit", origin, &["per_tenant", "global", LISTED]);
                     KeyTenancy::Omit
                 }
                 Some(&(key, KeyEntry::Columns(names))) => {
@@ -301,7 +314,7 @@ impl<'a> Resolver<'a> {
                 Some(&(key, entry)) => {
                     let scope = if *entry == KeyEntry::PerTenant { Scope::PerTenant } else { Scope::Global };
                     let origin = Origin::Spec(self.span(table, &["indexes", key]));
-                    self.decide(table, about, scope_text(scope), origin, &[other_scope(scope), "omit"]);
+                    self.decide(table, about, scope_text(scope), origin, &[other_scope(scope), LISTED, "omit"]);
                     key_tenancy(scope)
                 }
                 None if !is_tenant => KeyTenancy::Global,
@@ -310,7 +323,7 @@ impl<'a> Resolver<'a> {
                         Some(scope) => (scope, Origin::Spec(self.spans.key(&["defaults", "indexes"]))),
                         None => (Scope::PerTenant, Origin::Inferred("the default".to_owned())),
                     };
-                    self.decide(table, about, scope_text(scope), origin, &[other_scope(scope), "omit"]);
+                    self.decide(table, about, scope_text(scope), origin, &[other_scope(scope), LISTED, "omit"]);
                     key_tenancy(scope)
                 }
             };

@@ -1,7 +1,7 @@
 //! Indexes that the schema does not have: made as the spec says, never prefixed.
 
 use super::super::file_objects::{IndexBody, IndexEntry};
-use super::super::tenancy::{About, NewIndex, Order, Origin};
+use super::super::tenancy::{About, NewIndex, Order, Origin, UNSAID};
 use super::key_parts::Added;
 use super::keys::list_text;
 use super::{Entries, Resolver};
@@ -72,8 +72,13 @@ impl<'a> Resolver<'a> {
         let origin = Origin::Spec(span.clone());
         let unique = if index.unique { "unique " } else { "" };
         let predicate = index.predicate.as_deref().map(|text| format!(" where {text}")).unwrap_or_default();
-        let choice = format!("new {unique}{}{predicate}", list_text(&index.columns));
-        self.decide(table, About::Index(name.to_owned()), &choice, origin, &[]);
+        let using = if method == IndexMethod::Btree { String::new() } else { format!(" using {}", method.name()) };
+        let carries = match &index.include[..] {
+            [] => String::new(),
+            names => format!(" include {}", list_text(names)),
+        };
+        let choice = format!("new {unique}{}{using}{carries}{predicate}", list_text(&index.columns));
+        self.decide(table, About::Index(name.to_owned()), &choice, origin, &[UNSAID]);
         Some(NewIndex {
             name: name.to_owned(),
             parts: parts?.into_iter().zip(orders).collect(),

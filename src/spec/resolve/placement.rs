@@ -81,7 +81,7 @@ impl<'a> Resolver<'a> {
                 );
             }
             let origin = Origin::Spec(self.spans.value(&["tenant", "root"]));
-            self.decide(table, About::Placement, "root", origin, &[]);
+            self.decide(table, About::Placement, "root", origin, &["{root: TABLE}"]);
             return Known::Decided(Placement::Root);
         }
         let entry = match entries.get(&table) {

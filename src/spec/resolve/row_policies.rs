@@ -22,7 +22,9 @@ impl<'a> Resolver<'a> {
                         Some(_) => self.span(table, &["rows"]),
                         None => self.spans.key(&["defaults", "rows"]),
                     };
-                    self.decide(table, About::Rows, &format!("{{{words}}}"), Origin::Spec(span), &[]);
+                    let others = policies.others();
+                    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+                    self.decide(table, About::Rows, &format!("{{{words}}}"), Origin::Spec(span), &others);
                 }
                 policies
             })
