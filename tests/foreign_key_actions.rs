@@ -24,7 +24,7 @@ fn apply(
     ddl: &str,
     tables: &str,
     root: &str,
-) -> Result<(), Vec<&'static str>> {
+) -> Result<Project, Vec<&'static str>> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("schema.sql"), ddl).unwrap();
     let spec = folder.path().join("spec.yaml");
@@ -42,7 +42,7 @@ fn apply(
         }
     }
     run(connection, &format!("SET search_path = {schema}"));
-    Ok(())
+    Ok(project)
 }
 
 fn run(connection: &mut Connection, sql: &str) {
@@ -124,7 +124,7 @@ fn every_action_does_what_it_says_and_touches_no_other_tenant() {
                     _ => true,
                 };
                 match apply(&mut connection, &schema, &ddl, &tables, "type: bigint") {
-                    Ok(()) => assert!(possible, "{case} is accepted"),
+                    Ok(_) => assert!(possible, "{case} is accepted"),
                     Err(codes) => {
                         assert!(!possible && codes == ["on-update-clears-tenant"], "{case}: {codes:?}");
                         refused_specs += 1;
@@ -256,4 +256,47 @@ fn a_reference_of_two_columns_is_absent_where_one_is() {
     let rows = "SELECT string_agg(children::text, ' ' ORDER BY id) FROM children";
     let rows = connection.query_one(rows, &[], "read").unwrap().text(0).unwrap().to_owned();
     assert_eq!(rows, "(1,1,,10,) (2,1,,77,)");
+}
+
+#[test]
+fn the_foreign_key_to_the_root_refuses_what_cascades_would_take_along_unless_it_is_one() {
+    let scratch = Scratch::start(Durability::Off).unwrap();
+    let mut connection = scratch.server().connect("public", Duration::from_secs(30)).unwrap();
+    let ddl = "CREATE TABLE accounts (id INTEGER PRIMARY KEY);
+               CREATE TABLE users (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE);
+               CREATE TABLE notes (id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users ON DELETE CASCADE);
+               CREATE TABLE events (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL);
+               CREATE TABLE orders (id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users);";
+    let tables = "  users: {tenant: {column: account_id}}\n  notes: {tenant: {via: user_id}}\n  events: {tenant: {column: \
+                  account_id}}\n  orders: {tenant: {via: user_id}}\n";
+    for (schema, action, hazards, deleted) in [
+        ("plain", "no_action", &["events: leaves them behind", "notes: takes them along"][..], [false, false, false]),
+        ("chosen", "restrict", &[], [false, false, false]),
+        // It takes along what refuses in the source as well.
+        ("along", "cascade", &[], [true, true, true]),
+        ("without", "none", &[], [true, true, false]),
+    ] {
+        let root = format!("root: {{table: accounts, foreign_key: {action}}}");
+        let project = apply(&mut connection, schema, ddl, tables, &root).unwrap();
+        let found: Vec<String> = project
+            .plan
+            .hazards()
+            .iter()
+            .filter(|hazard| hazard.code == "tenant-deletion-refused")
+            .map(|hazard| {
+                let (_, before) = hazard.message.split_once("the source ").unwrap();
+                format!("{}: {before}", project.plan.source.table(hazard.table).name)
+            })
+            .collect();
+        assert_eq!(found, hazards, "{schema}");
+        run(&mut connection, "INSERT INTO accounts VALUES (1), (2), (3)");
+        run(&mut connection, "INSERT INTO users (account_id, id) VALUES (1, 10), (3, 30)");
+        run(&mut connection, "INSERT INTO notes (account_id, id, user_id) VALUES (1, 100, 10)");
+        run(&mut connection, "INSERT INTO events (account_id, id) VALUES (2, 200)");
+        run(&mut connection, "INSERT INTO orders (account_id, id, user_id) VALUES (3, 300, 30)");
+        // The third has a row that refuses in the source as well.
+        let may =
+            [1, 2, 3].map(|account| attempt(&mut connection, &format!("DELETE FROM accounts WHERE id = {account}")));
+        assert_eq!(may, deleted, "{schema}");
+    }
 }

@@ -96,6 +96,7 @@ pub const HAZARD_CODES: &[&str] = &[
     "set-default-needs-row",
     "set-null-column-list",
     "table-without-rls",
+    "tenant-deletion-refused",
     "unindexed-foreign-key",
     "unique-strengthened",
     "unique-weakened",

@@ -1,8 +1,10 @@
 //! Every tenant table refers to the root, where there is one: a row of no tenant cannot be written.
 
+use super::Hazard;
 use super::draft::Draft;
-use crate::schema::{Action, Deferral, ForeignKey};
+use crate::schema::{Action, Deferral, ForeignKey, SourceSchema, TableId};
 use crate::spec::RootForeignKey;
+use std::collections::BTreeMap;
 
 pub(super) fn add(draft: &mut Draft<'_>) {
     let Some(root) = draft.tenancy.root.clone() else { return };
@@ -12,6 +14,7 @@ pub(super) fn add(draft: &mut Draft<'_>) {
         RootForeignKey::NoAction => Action::NoAction,
         RootForeignKey::None => return,
     };
+    let mut fates = BTreeMap::from([(root.table, Fate::Goes)]);
     let (Some(root_table), Some(root_key)) = (draft.table_of(root.table), draft.column_of(root.key)) else { return };
     for (source, table, _) in draft.migrated() {
         let Some(tenant) = draft.tenant_column(table) else { continue };
@@ -38,5 +41,70 @@ pub(super) fn add(draft: &mut Draft<'_>) {
             },
             None,
         );
+        // RESTRICT is chosen: whoever writes it wants the refusal.
+        if on_delete == Action::NoAction {
+            deletion_refused(draft, root.table, source, fate(draft.source, source, &mut fates));
+        }
     }
+}
+
+/// What the source does with a table's rows when the row of their tenant is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// They are deleted with it.
+    Goes,
+    /// They are left behind.
+    Stays,
+    /// While they are there it cannot be deleted.
+    Refuses,
+}
+
+/// Follows the actions of the foreign keys from the root.
+fn fate(source: &SourceSchema, table: TableId, known: &mut BTreeMap<TableId, Fate>) -> Fate {
+    if let Some(&fate) = known.get(&table) {
+        return fate;
+    }
+    // What a cycle leads back to; the other ways out of it decide.
+    known.insert(table, Fate::Stays);
+    let mut found = Fate::Stays;
+    for &id in &source.table(table).foreign_keys {
+        let foreign_key = source.foreign_key(id);
+        // A row without the reference goes its own way.
+        let always = foreign_key.columns.iter().all(|&column| source.column(column).not_null);
+        let refuses = match (fate(source, foreign_key.referenced_table, known), foreign_key.on_delete) {
+            (Fate::Goes, Action::NoAction | Action::Restrict) | (Fate::Refuses, _) => always,
+            (Fate::Goes, Action::Cascade) => {
+                found = Fate::Goes;
+                false
+            }
+            (Fate::Goes | Fate::Stays, _) => false,
+        };
+        if refuses {
+            found = Fate::Refuses;
+            break;
+        }
+    }
+    known.insert(table, found);
+    found
+}
+
+/// PostgreSQL looks at a foreign key before the cascades over other tables have come to the row: tried with the constraints
+/// in every order.
+fn deletion_refused(draft: &mut Draft<'_>, root: TableId, table: TableId, fate: Fate) {
+    let before = match fate {
+        Fate::Goes => "takes them along",
+        Fate::Stays => "leaves them behind",
+        Fate::Refuses => return,
+    };
+    let root = draft.source.table(root).name.clone();
+    draft.hazards.push(Hazard {
+        code: "tenant-deletion-refused",
+        table,
+        message: format!("deleting a row of `{root}` fails while it has rows here; the source {before}"),
+        help: format!(
+            "write `tenant: {{root: {{table: {root}, foreign_key: cascade}}}}`, which goes for all tables, or `restrict` where it \
+             is to fail, or let the application delete these rows first"
+        ),
+        span: draft.source.table(table).span.clone(),
+    });
 }
