@@ -2,13 +2,11 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::postgres::{Connection, Durability, RowReader, Scratch, Server, Target};
+use crate::verify::readers_at_most;
 use std::time::Duration;
 
 /// How long a server may take to answer, unless its URL says otherwise.
 const PATIENCE: Duration = Duration::from_secs(15);
-
-/// How many connections read a target's rows back.
-const READERS: usize = 2;
 
 /// A target that can be connected to; a scratch server ends with it.
 pub(super) struct Opened {
@@ -42,9 +40,10 @@ impl Opened {
         self.server.connect(schema, PATIENCE)
     }
 
-    /// Opens connections that read rows back; with fewer than wanted a proof takes longer, and that is all.
+    /// Opens two connections that read rows back, where there are processors for them; with fewer a proof takes longer, and
+    /// that is all.
     pub fn readers(&self, schema: &str) -> Vec<RowReader> {
-        (0..READERS).map_while(|_| self.server.connect_reader(schema, PATIENCE).ok()).collect()
+        (0..readers_at_most().min(2)).map_while(|_| self.server.connect_reader(schema, PATIENCE).ok()).collect()
     }
 
     /// Leaves a scratch server running, and returns how to connect to it and how to remove it; `None` for others.

@@ -21,7 +21,7 @@ use crate::postgres::{
 use crate::remap::Remapper;
 use crate::schema::TableId;
 use crate::sqlite::Database;
-use crate::verify::{FileRows, verify, verify_files};
+use crate::verify::{FileRows, readers_at_most, verify, verify_files};
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -244,7 +244,7 @@ impl<'s, 'j> Worker<'s, 'j> {
         let events = line.events.clone();
         let verification = line.again(&mut |connection| {
             // With fewer connections the proof takes longer, and that is all.
-            let readers = (0..shared.job.jobs).map_while(|_| shared.connect_reader().ok());
+            let readers = (0..shared.job.jobs.min(readers_at_most())).map_while(|_| shared.connect_reader().ok());
             let (plan, readers) = (shared.job.plan, &mut readers.collect::<Vec<_>>());
             let progress = &mut |table: &str, rows| drop(events.send(Event::Rows { table: table.to_owned(), rows }));
             match shared.job.moved {

@@ -73,6 +73,12 @@ pub fn verify(
     compare(plan, Origin::Database(source, beside), target, readers, progress)
 }
 
+/// Returns how many connections are to read a target back at most: as many as there are processors beside the two that read
+/// the source, so that these do not end last, alone.
+pub fn readers_at_most() -> usize {
+    thread::available_parallelism().map_or(1, usize::from).saturating_sub(2).max(1)
+}
+
 /// Compares a target with all the files that went into it: each tenant with its own file, what they share with all of
 /// them. A tenant that has rows in the target and no file is a difference.
 ///
