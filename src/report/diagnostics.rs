@@ -3,9 +3,10 @@
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceId, Sources};
 use crate::ident::visible;
 use miette::{
-    GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, NarratableReportHandler, Severity as Shown,
-    SourceCode,
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, NarratableReportHandler,
+    Severity as Shown, SourceCode, SourceSpan, SpanContents,
 };
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// How the text is to look.
@@ -30,9 +31,12 @@ pub fn render(diagnostics: &Diagnostics, sources: &Sources, style: Style) -> Str
         (false, false) => GraphicalTheme::none(),
     };
     let handler = GraphicalReportHandler::new_themed(theme).with_width(style.width).with_links(false);
+    let named: BTreeSet<SourceId> =
+        diagnostics.0.iter().flat_map(|diagnostic| &diagnostic.labels).map(|label| label.span.source).collect();
+    let texts = named.into_iter().filter_map(|id| Some((id, Text::new(sources, id)?))).collect();
     let mut text = String::new();
     for diagnostic in &diagnostics.0 {
-        let shown = Rendered::new(diagnostic, sources);
+        let shown = Rendered::new(diagnostic, &texts);
         let written = match style.graphics {
             true => handler.render_report(&mut text, &shown),
             false => NarratableReportHandler::new().render_report(&mut text, &shown),
@@ -44,23 +48,68 @@ pub fn render(diagnostics: &Diagnostics, sources: &Sources, style: Style) -> Str
     text
 }
 
+/// A text that labels point into, with the place of each line: thousands of errors are looked up in it, and miette by
+/// itself would look from the beginning each time.
+#[derive(Debug)]
+struct Text {
+    name: String,
+    text: String,
+    /// Where its lines begin.
+    lines: Vec<usize>,
+}
+
+impl Text {
+    fn new(sources: &Sources, id: SourceId) -> Option<Self> {
+        let source = sources.get(id)?;
+        let text = harmless(&source.text);
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Some(Self { name: visible(&source.name).into_owned(), text, lines })
+    }
+
+    /// Returns the line of an offset, from 0.
+    fn line_of(&self, offset: usize) -> usize {
+        self.lines.partition_point(|&start| start <= offset).saturating_sub(1)
+    }
+}
+
+impl SourceCode for Text {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let first = self.line_of(span.offset()).saturating_sub(before + 1);
+        let last = self.line_of(span.offset() + span.len()) + after + 2;
+        let (start, end) = (self.lines[first], self.lines.get(last).copied().unwrap_or(self.text.len()));
+        let near = self.text.get(start..end).ok_or(MietteError::OutOfBounds)?;
+        let offset = span.offset() - start;
+        let found = near.read_span(&(offset, span.len()).into(), before, after)?;
+        let place = (start + found.span().offset(), found.span().len()).into();
+        let (line, column) = (first + found.line(), found.column());
+        let contents =
+            MietteSpanContents::new_named(self.name.clone(), found.data(), place, line, column, found.line_count());
+        Ok(Box::new(contents))
+    }
+}
+
 /// A diagnostic in miette's terms: the labels of one text, and one more of these for each other text.
-struct Rendered {
+struct Rendered<'t> {
     code: Option<&'static str>,
     severity: Shown,
     message: String,
     help: Option<String>,
-    source: Option<NamedSource<String>>,
+    source: Option<&'t Text>,
     labels: Vec<LabeledSpan>,
-    elsewhere: Vec<Rendered>,
+    elsewhere: Vec<Rendered<'t>>,
 }
 
-impl Rendered {
-    fn new(diagnostic: &Diagnostic, sources: &Sources) -> Self {
-        let mut texts: Vec<SourceId> = Vec::new();
+impl<'t> Rendered<'t> {
+    fn new(diagnostic: &Diagnostic, texts: &'t BTreeMap<SourceId, Text>) -> Self {
+        let mut named: Vec<SourceId> = Vec::new();
         for label in &diagnostic.labels {
-            if !texts.contains(&label.span.source) {
-                texts.push(label.span.source);
+            if !named.contains(&label.span.source) {
+                named.push(label.span.source);
             }
         }
         let labels = |text: SourceId| {
@@ -80,10 +129,7 @@ impl Rendered {
                 })
                 .collect()
         };
-        let source = |text: SourceId| {
-            sources.get(text).map(|source| NamedSource::new(visible(&source.name), harmless(&source.text)))
-        };
-        let elsewhere = texts
+        let elsewhere = named
             .iter()
             .skip(1)
             .map(|&text| Self {
@@ -91,7 +137,7 @@ impl Rendered {
                 severity: Shown::Advice,
                 message: "and here".to_owned(),
                 help: None,
-                source: source(text),
+                source: texts.get(&text),
                 labels: labels(text),
                 elsewhere: Vec::new(),
             })
@@ -104,8 +150,8 @@ impl Rendered {
             },
             message: visible(&diagnostic.message).into_owned(),
             help: diagnostic.help.as_ref().map(|help| help.lines().map(visible).collect::<Vec<_>>().join("\n")),
-            source: texts.first().and_then(|&text| source(text)),
-            labels: texts.first().map(|&text| labels(text)).unwrap_or_default(),
+            source: named.first().and_then(|text| texts.get(text)),
+            labels: named.first().map(|&text| labels(text)).unwrap_or_default(),
             elsewhere,
         }
     }
@@ -126,21 +172,21 @@ fn harmless(text: &str) -> String {
         .collect()
 }
 
-impl fmt::Debug for Rendered {
+impl fmt::Debug for Rendered<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl fmt::Display for Rendered {
+impl fmt::Display for Rendered<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Rendered {}
+impl std::error::Error for Rendered<'_> {}
 
-impl miette::Diagnostic for Rendered {
+impl miette::Diagnostic for Rendered<'_> {
     fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         self.code.map(|code| Box::new(code) as Box<dyn fmt::Display>)
     }
@@ -154,7 +200,7 @@ impl miette::Diagnostic for Rendered {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.source.as_ref().map(|source| source as &dyn SourceCode)
+        self.source.map(|source| source as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
@@ -186,6 +232,25 @@ mod tests {
         let text = render(&diagnostic.into(), &sources, PLAIN);
         assert!(text.contains("unknown-table") && text.contains("bai.yaml:2:3"), "{text}");
         assert!(text.contains("no such table") && text.contains("did you mean `invoices`?"), "{text}");
+    }
+
+    #[test]
+    fn thousands_of_errors_take_no_longer_one_by_one_than_a_few() {
+        let mut sources = Sources::default();
+        let line = "  a_key: and its value\n";
+        let id = sources.add("long.yaml", line.repeat(20_000));
+        let error = |number: usize| {
+            let at = number * line.len();
+            Diagnostic::error("code", "fact").label(Span::new(id, at + 2..at + 7), "here")
+        };
+        let errors = Diagnostics((0..20_000).map(error).collect());
+        let started = std::time::Instant::now();
+        let text = render(&errors, &sources, PLAIN);
+        // From the beginning of the text for each it would be minutes.
+        assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
+        assert!(text.contains("long.yaml:1:3") && text.contains("long.yaml:19999:3"), "{}", text.len());
+        let last = &text[text.rfind("long.yaml:20000:3").unwrap()..];
+        assert_eq!(last.matches("a_key").count(), 2, "the line before and the line itself: {last}");
     }
 
     #[test]
