@@ -84,10 +84,13 @@ pub(super) fn by_storage(class: Class, other: &str) -> String {
 fn moment(class: Class, operator: BinaryOperator, text: &str) -> Result<Operand, String> {
     use BinaryOperator as Op;
     let opens = matches!(operator, Op::GreaterOrEqual | Op::Less);
-    let is_date = text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok();
+    // PostgreSQL counts no year 0: before the year 1 comes 1 BC.
+    let has_year = !text.starts_with("0000");
+    let is_date = has_year && text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok();
+    let is_moment = has_year && text.len() == 19 && text.parse::<jiff::civil::DateTime>().is_ok();
     let fits = match class {
         Class::Date => is_date,
-        Class::Timestamp => (is_date && opens) || (text.len() == 19 && text.parse::<jiff::civil::DateTime>().is_ok()),
+        Class::Timestamp => (is_date && opens) || is_moment,
         _ => (text.len() == 8 || (text.len() == 5 && opens)) && text.parse::<jiff::civil::Time>().is_ok(),
     };
     if fits {
@@ -132,6 +135,7 @@ fn spelled(expr: Expr, data_type: PgType) -> Option<Expr> {
         (PgType::Smallint | PgType::Integer | PgType::Bigint, Expr::Decimal(number)) => {
             Expr::Integer(number.parse().ok()?)
         }
+        (PgType::Numeric(Some(limits)), number) if !fits_digits(&number, limits) => return None,
         (PgType::Real | PgType::Double | PgType::Numeric(_), number @ (Expr::Integer(_) | Expr::Decimal(_))) => number,
         (PgType::Varchar(Some(length)) | PgType::Char(length), Expr::Text(text))
             if text.chars().count() > length as usize =>
@@ -149,11 +153,30 @@ fn spelled(expr: Expr, data_type: PgType) -> Option<Expr> {
             return fits.then_some(Expr::Text(text));
         }
         (PgType::Bytea, Expr::Blob(bytes)) => Expr::Blob(bytes),
-        (PgType::Json | PgType::Jsonb, Expr::Text(text))
-            if serde_json::from_str::<serde_json::Value>(&text).is_ok() =>
-        {
+        (PgType::Uuid, Expr::Text(text)) if text.len() == 36 && uuid::Uuid::try_parse(&text).is_ok() => {
             Expr::Text(text)
         }
+        (PgType::Json, Expr::Text(text)) if is_json(&text) => Expr::Text(text),
+        // A jsonb holds texts, and no text of PostgreSQL's holds this character.
+        (PgType::Jsonb, Expr::Text(text)) if is_json(&text) && !text.contains("\\u0000") => Expr::Text(text),
         _ => return None,
     })
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(text).is_ok()
+}
+
+/// Says whether a numeric with these limits, its digits in all and those behind the point, holds a number as it is.
+fn fits_digits(number: &Expr, (precision, scale): (u16, i16)) -> bool {
+    let written = match number {
+        Expr::Integer(number) => number.to_string(),
+        Expr::Decimal(number) => number.clone(),
+        _ => return false,
+    };
+    let digits = written.trim_start_matches(['-', '+']);
+    let (whole, behind) = digits.split_once('.').unwrap_or((digits, ""));
+    let whole = whole.trim_start_matches('0').len() as i64;
+    // A negative scale is only in a spec: such a column keeps no more than some digits in front.
+    whole <= i64::from(precision) - i64::from(scale) && behind.len() as i64 <= i64::from(scale.max(0)) && scale >= 0
 }
