@@ -27,6 +27,10 @@ pub fn postgres_type(declared: &Declared) -> Option<PgType> {
         | "NCHAR"
         | "NATIVE CHARACTER"
         | "NATIONAL CHARACTER"
+        | "CHAR VARYING"
+        | "NCHAR VARYING"
+        | "NATIONAL CHAR VARYING"
+        | "NATIONAL CHAR"
             if !arguments.is_empty() =>
         {
             varchar()
