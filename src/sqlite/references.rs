@@ -59,10 +59,9 @@ fn is_parent_key(
     let is_alias = facts.rowid_alias().is_some() && names.len() == 1 && names[0].eq_ignore_ascii_case(primary_key[0]);
     is_alias
         || facts.indexes.iter().any(|index| {
+            let is_named = |column: &str| names.iter().any(|name| name.eq_ignore_ascii_case(column));
             let same_set = index.parts.len() == names.len()
-                && names.iter().all(|name| {
-                    index.parts.iter().any(|part| part.column.as_deref().is_some_and(|c| c.eq_ignore_ascii_case(name)))
-                });
+                && index.parts.iter().all(|part| part.column.as_deref().is_some_and(is_named));
             let default_collations = index.parts.iter().all(|part| {
                 let column = part.column.as_deref().and_then(|name| schema.find_column(parent, name));
                 let own = column.and_then(|column| schema.column(column).collation.as_deref()).unwrap_or("BINARY");
