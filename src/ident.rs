@@ -70,9 +70,10 @@ fn is_deceiving(character: char) -> bool {
 
 /// Cuts a name that is too long to a prefix and eight hexadecimal digits of its hash.
 ///
-/// Names of at most [`MAX_BYTES`] come back as they are. The result depends on the name alone.
+/// Names of at most [`MAX_BYTES`] come back as they are; but for the empty one, which only SQLite has: of it the hash is
+/// all there is. The result depends on the name alone.
 pub fn shorten(name: &str) -> Cow<'_, str> {
-    if name.len() <= MAX_BYTES {
+    if (1..=MAX_BYTES).contains(&name.len()) {
         return Cow::Borrowed(name);
     }
     Cow::Owned(with_hash(name, name))
@@ -80,11 +81,16 @@ pub fn shorten(name: &str) -> Cow<'_, str> {
 
 fn with_hash(name: &str, hashed: &str) -> String {
     let digest = blake3::hash(hashed.as_bytes()).to_hex();
-    let mut end = (MAX_BYTES - 9).min(name.len());
+    format!("{}_{}", cut(name, MAX_BYTES - 9), &digest[..8])
+}
+
+/// Returns the first bytes of a name, without half a character at the end.
+fn cut(name: &str, bytes: usize) -> &str {
+    let mut end = bytes.min(name.len());
     while !name.is_char_boundary(end) {
         end -= 1;
     }
-    format!("{}_{}", &name[..end], &digest[..8])
+    &name[..end]
 }
 
 /// Hands out names that are unique within one of PostgreSQL's namespaces.
@@ -122,6 +128,20 @@ impl Namespace {
         }
         name
     }
+}
+
+/// Returns the name that PostgreSQL gives the sequence of an identity column, unless the name is taken: the longer of the
+/// two is cut until both fit (`makeObjectName` in its sources).
+pub fn sequence_name(table: &str, column: &str) -> String {
+    let (mut first, mut second) = (table.len(), column.len());
+    while first + second + "__seq".len() > MAX_BYTES {
+        if first > second {
+            first -= 1;
+        } else {
+            second -= 1;
+        }
+    }
+    format!("{}_{}_seq", cut(table, first), cut(column, second))
 }
 
 /// Returns the name that a CHECK without one gets: `items_price_check` after its first column where it has one or two,
@@ -411,7 +431,21 @@ mod tests {
         let short = shorten(&long);
         assert!(short.len() <= MAX_BYTES && short.starts_with('ü'), "{short}");
         assert_eq!(shorten("invoices"), "invoices");
+        assert_eq!(shorten(""), "_af1349b9");
         assert_ne!(shorten(&format!("{long}a")), shorten(&format!("{long}b")));
+    }
+
+    #[test]
+    fn sequences_are_named_as_postgresql_names_them() {
+        for (table, column, expected) in [
+            ("users", "id", "users_id_seq".to_owned()),
+            (&"t".repeat(63), "id", format!("{}_id_seq", "t".repeat(56))),
+            ("t", &"c".repeat(63), format!("t_{}_seq", "c".repeat(57))),
+            (&"t".repeat(40), &"c".repeat(40), format!("{}_{}_seq", "t".repeat(29), "c".repeat(29))),
+            (&"é".repeat(31), "ids", format!("{}_ids_seq", "é".repeat(27))),
+        ] {
+            assert_eq!(sequence_name(table, column), expected);
+        }
     }
 
     #[test]

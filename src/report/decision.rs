@@ -42,6 +42,7 @@ pub(super) fn decided(plan: &Plan, decision: &Decision, sources: &Sources) -> De
     let columns = change.columns_text();
     let what = match &decision.about {
         About::Placement => "rows".to_owned(),
+        About::Name => "name".to_owned(),
         About::Tenant => match &change.path {
             Some(path) => format!("tenant of a row, {path}"),
             None => "tenant of a row".to_owned(),
@@ -270,6 +271,7 @@ fn index_after(plan: &Plan, id: IndexId) -> Vec<String> {
 pub(super) fn object_name(about: &About) -> String {
     match about {
         About::Placement => "placement".to_owned(),
+        About::Name => "name".to_owned(),
         About::Tenant => "tenant".to_owned(),
         About::PrimaryKey => "primary_key".to_owned(),
         About::Unique(key) => format!("unique.{key}"),

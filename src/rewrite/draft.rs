@@ -4,7 +4,7 @@ use super::{ColumnValue, Guard, Hazard, LookupFunction, Rewritten, View};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::schema::{Column, ColumnId, ForeignKey, ForeignKeyId, PgType, SourceSchema, TableId, TargetSchema};
 use crate::spec::{Decision, KeyPart, KeyTenancy, Placement, Position, TableTenancy, Tenancy};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Holds what the rules have made so far. Ids of the source and of the target never mix: see [`Draft::table_of`].
 pub(super) struct Draft<'a> {
@@ -17,6 +17,7 @@ pub(super) struct Draft<'a> {
     pub guarded: Vec<Guard>,
     pub lookups: Vec<LookupFunction>,
     pub views: Vec<View>,
+    pub sequences: BTreeMap<ColumnId, String>,
     tables: BTreeMap<TableId, TableId>,
     columns: BTreeMap<ColumnId, ColumnId>,
     source_tables: Vec<TableId>,
@@ -38,6 +39,7 @@ impl<'a> Draft<'a> {
             guarded: Vec::new(),
             lookups: Vec::new(),
             views: Vec::new(),
+            sequences: BTreeMap::new(),
             tables: BTreeMap::new(),
             columns: BTreeMap::new(),
             source_tables: Vec::new(),
@@ -60,6 +62,7 @@ impl<'a> Draft<'a> {
             guarded: self.guarded,
             lookups: self.lookups,
             views: self.views,
+            sequences: self.sequences,
             decisions: self.decisions,
             hazards: self.hazards,
         })
@@ -175,6 +178,11 @@ impl<'a> Draft<'a> {
         id
     }
 
+    /// Returns the source's foreign key that one of the target comes from; `None` for those that the tool adds.
+    pub fn source_of_foreign_key(&self, target: ForeignKeyId) -> Option<ForeignKeyId> {
+        self.source_foreign_keys[target.index()]
+    }
+
     pub fn add_foreign_key(&mut self, foreign_key: ForeignKey, from: Option<ForeignKeyId>) {
         self.target.add_foreign_key(foreign_key);
         self.source_foreign_keys.push(from);
@@ -210,9 +218,9 @@ impl<'a> Draft<'a> {
         match tenancy {
             KeyTenancy::Omit => None,
             KeyTenancy::Columns(parts) => parts.iter().map(|&part| self.part(target, part)).collect(),
-            KeyTenancy::Global => self.columns_of(own),
+            KeyTenancy::Global => self.columns_of(own).map(each_once),
             KeyTenancy::PerTenant => {
-                let columns = self.columns_of(own)?;
+                let columns = self.columns_of(own).map(each_once)?;
                 Some(match self.tenant_column(target) {
                     Some(tenant) => self.with_tenant(tenant, &columns),
                     None => columns,
@@ -234,4 +242,10 @@ impl<'a> Draft<'a> {
     pub fn source_columns_text(&self, columns: &[ColumnId]) -> String {
         self.source.column_names(columns).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// SQLite lets a key name a column again, which says nothing more; PostgreSQL does not.
+fn each_once(columns: Vec<ColumnId>) -> Vec<ColumnId> {
+    let mut seen = BTreeSet::new();
+    columns.into_iter().filter(|&column| seen.insert(column)).collect()
 }

@@ -14,6 +14,7 @@ mod hazards;
 mod identity;
 mod indexes;
 mod isolation;
+mod key_width;
 mod left_behind;
 mod names;
 mod primary_keys;
@@ -34,6 +35,7 @@ use crate::schema::{ColumnId, ForeignKeyId, SourceSchema, TableId, TargetSchema}
 use crate::spec::{Decision, Tenancy};
 pub use collations::ICU_COLLATION;
 use draft::Draft;
+use std::collections::BTreeMap;
 
 /// The target schema, and where each of its parts comes from.
 #[derive(Debug, Clone)]
@@ -54,6 +56,8 @@ pub struct Rewritten {
     pub lookups: Vec<LookupFunction>,
     /// The views, those that others name first.
     pub views: Vec<View>,
+    /// The names of identity sequences, where another object has the one that PostgreSQL would give them.
+    pub sequences: BTreeMap<ColumnId, String>,
     /// Choices that were made on the way, beside those of the tenancy.
     pub decisions: Vec<Decision>,
     /// Choices that can hurt.
@@ -140,6 +144,7 @@ pub fn rewrite(source: &SourceSchema, tenancy: &Tenancy) -> Result<Rewritten, Di
     views::carry_over(&mut draft);
     citus::check(&mut draft);
     conversions::check(&mut draft);
+    key_width::check(&mut draft);
     names::assign(&mut draft);
     isolation::guard(&mut draft);
     collations::note(&mut draft);

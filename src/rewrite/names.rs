@@ -2,8 +2,9 @@
 
 use super::draft::Draft;
 use crate::diagnostic::Diagnostic;
-use crate::ident::{Namespace, check_name, shorten};
+use crate::ident::{MAX_BYTES, Namespace, check_name, sequence_name, shorten};
 use crate::schema::{ColumnId, Key, KeyKind, TableId, TargetSchema};
+use crate::spec::{About, Decision, Origin};
 
 /// Names everything that has no name, as PostgreSQL would: `invoices_pkey`, `invoices_account_id_customer_id_fkey`.
 ///
@@ -12,6 +13,8 @@ use crate::schema::{ColumnId, Key, KeyKind, TableId, TargetSchema};
 pub(super) fn assign(draft: &mut Draft<'_>) {
     refuse_equal_columns(draft);
     refuse_impossible_columns(draft);
+    note_new_columns(draft);
+    let wanted: Vec<String> = draft.target.tables.iter().map(|table| table.name.clone()).collect();
     let target = &mut draft.target;
     let mut relations = Namespace::default();
     for table in &mut target.tables {
@@ -23,9 +26,13 @@ pub(super) fn assign(draft: &mut Draft<'_>) {
     for column in &mut target.columns {
         column.name = shorten(&column.name).into_owned();
     }
-    for column in target.columns.iter().filter(|column| column.identity) {
+    for (position, column) in target.columns.iter().enumerate().filter(|(_, column)| column.identity) {
         let table = &target.tables[column.table.index()].name;
-        relations.claim(&format!("{table}_{}_seq", column.name), table);
+        let usual = sequence_name(table, &column.name);
+        let claimed = relations.claim(&usual, table);
+        if claimed != usual {
+            draft.sequences.insert(ColumnId(position as u32), claimed);
+        }
     }
     // Names that the DDL gives come before those made up here.
     for position in 0..target.indexes.len() {
@@ -43,6 +50,50 @@ pub(super) fn assign(draft: &mut Draft<'_>) {
         }
     }
     constraints(target);
+    note_new_tables(draft, &wanted);
+}
+
+/// Why a name is not the source's; `None` where it is, or is another one that the spec asks for.
+fn changed_for(wanted: &str, name: &str) -> Option<&'static str> {
+    match wanted.len() {
+        _ if wanted == name => None,
+        0 => Some("a name in PostgreSQL is never empty"),
+        1..=MAX_BYTES => Some("another table has that name"),
+        _ => Some("PostgreSQL keeps 63 bytes of a name"),
+    }
+}
+
+/// The application spells these names: it has to be told of new ones.
+fn note_new_columns(draft: &mut Draft<'_>) {
+    for (source, _, _) in draft.migrated() {
+        for &id in &draft.source.table(source).columns {
+            let Some(column) = draft.column_of(id) else { continue };
+            let wanted = &draft.target.column(column).name;
+            let name = shorten(wanted).into_owned();
+            let Some(reason) = changed_for(wanted, &name) else { continue };
+            draft.decisions.push(Decision {
+                table: source,
+                about: About::Column(draft.source.column(id).name.clone()),
+                choice: format!("{{as: {name}}}"),
+                origin: Origin::Inferred(reason.to_owned()),
+                alternatives: vec!["{as: OTHER}".to_owned()],
+            });
+        }
+    }
+}
+
+fn note_new_tables(draft: &mut Draft<'_>, wanted: &[String]) {
+    for ((source, table, _), wanted) in draft.migrated().into_iter().zip(wanted) {
+        let name = draft.target.table(table).name.clone();
+        let Some(reason) = changed_for(wanted, &name) else { continue };
+        draft.decisions.push(Decision {
+            table: source,
+            about: About::Name,
+            choice: name,
+            origin: Origin::Inferred(reason.to_owned()),
+            alternatives: Vec::new(),
+        });
+    }
 }
 
 fn constraints(target: &mut TargetSchema) {

@@ -81,7 +81,15 @@ fn carry_expressions(draft: &mut Draft<'_>, table: TableId) {
             }
             continue;
         }
-        if let Some(default) = &source.default {
+        if source.default.is_some() && draft.source.table(table).rowid_alias == Some(id) {
+            draft.decisions.push(Decision {
+                table,
+                about: About::Column(source.name.clone()),
+                choice: "no default".to_owned(),
+                origin: Origin::Inferred("SQLite gives a rowid out by itself, whatever default it has".to_owned()),
+                alternatives: vec!["{default: EXPRESSION}".to_owned()],
+            });
+        } else if let Some(default) = &source.default {
             let data_type = draft.target.column(target).data_type;
             let translation = Translator::new(draft).default(
                 default,

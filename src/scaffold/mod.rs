@@ -247,6 +247,7 @@ fn note_decisions(plan: &Plan, sheet: &mut Sheet) {
     for decision in references.chain(&plan.rewritten.decisions) {
         let Origin::Inferred(reason) = &decision.origin else { continue };
         let about = match &decision.about {
+            About::Name => "name".to_owned(),
             About::PrimaryKey => "primary key".to_owned(),
             About::Column(name) => format!("column {name}"),
             About::Check(name) => format!("check {name}"),

@@ -366,6 +366,8 @@ pub struct Decision {
 pub enum About {
     /// The table itself.
     Placement,
+    /// What it is called in the target.
+    Name,
     /// Where the tenant of a row comes from.
     Tenant,
     /// The primary key.

@@ -68,6 +68,17 @@ fn owned<S: AsRef<str>>(path: &[S]) -> Path {
     path.iter().map(|part| part.as_ref().to_owned()).collect()
 }
 
+/// Says whether the keys at a place are names of the source: SQLite has objects whose name is empty.
+fn holds_names(path: &[String]) -> bool {
+    match path {
+        [top] => matches!(top.as_str(), "tables" | "views" | "triggers"),
+        [top, _, section] => {
+            top == "tables" && matches!(section.as_str(), "columns" | "unique" | "foreign_keys" | "indexes" | "checks")
+        }
+        _ => false,
+    }
+}
+
 /// Walks a YAML text and returns where everything stands.
 ///
 /// # Errors
@@ -230,7 +241,7 @@ impl<'a> Walker<'a> {
                                 .label(self.span(key_range.clone()), "a merge key")
                                 .help("write the keys out"),
                         );
-                    } else if text.is_empty() {
+                    } else if text.is_empty() && (style == ScalarStyle::Plain || !holds_names(path)) {
                         self.errors.push(
                             Diagnostic::error("empty-key", "a key is empty")
                                 .label(self.span(key_range.clone()), "empty"),
@@ -331,6 +342,8 @@ mod tests {
             ("<<: {a: 1}", "yaml-merge"),
             ("? [a]\n: 1", "yaml-key"),
             ("'': 1", "empty-key"),
+            ("tables: {'a': {'': {b: c}}}", "empty-key"),
+            ("tables:\n  : shared", "empty-key"),
             ("a: [", "yaml-syntax"),
             ("a: 1\n---\nb: 2", "yaml-documents"),
         ] {
@@ -340,6 +353,7 @@ mod tests {
         assert!(!codes(&"[".repeat(100_000)).is_empty());
         assert_eq!(codes("a: {b: [1, 2]}\nc: 'x'"), Vec::<&str>::new());
         assert_eq!(codes("a: {null_if: ['', 0]}"), Vec::<&str>::new());
+        assert_eq!(codes("tables: {'': {columns: {'': omit}}}\nviews: {\"\": omit}"), Vec::<&str>::new());
         assert_eq!(codes("a: {null_if: [~]}"), ["empty-value"]);
     }
 
