@@ -101,7 +101,8 @@ fn read_text(path: &Path) -> Result<String, Diagnostic> {
 
 /// Lists a folder's migrations in their order: `*.sql`, or `up.sql` and `migration.sql` in folders of their own.
 ///
-/// Numbers in names count as numbers, so that `10_b.sql` follows `9_a.sql`. What undoes a migration is left out.
+/// Numbers in names count as numbers, so that `10_b.sql` follows `9_a.sql`. What undoes a migration is left out: `*.down.sql`,
+/// and Flyway's `U2__b.sql`; its `R__view.sql`, which runs again and again, comes last.
 fn migrations(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
     let mut found = Vec::new();
     for path in entries(folder)? {
@@ -110,16 +111,23 @@ fn migrations(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
             found.extend(
                 entries(&path)?.into_iter().filter(|path| matches!(&*file_name(path), "up.sql" | "migration.sql")),
             );
-        } else if name.ends_with(".sql") && !name.ends_with(".down.sql") && name != "down.sql" {
+        } else if name.ends_with(".sql") && !is_undo(&name) {
             found.push(path);
         }
     }
+    let is_repeatable = |path: &PathBuf| file_name(path).starts_with("r__");
     found.sort_by(|a, b| natural_order(&a.to_string_lossy(), &b.to_string_lossy()).then_with(|| a.cmp(b)));
+    found.sort_by_key(is_repeatable);
     if found.is_empty() {
         return Err(Diagnostic::error("source-empty", format!("{} holds no .sql file", shown(folder)))
             .help("name the folder that holds the migrations themselves"));
     }
     Ok(found)
+}
+
+fn is_undo(name: &str) -> bool {
+    let is_version = |rest: &str| rest.starts_with(|first: char| first.is_ascii_digit()) && rest.contains("__");
+    name == "down.sql" || name.ends_with(".down.sql") || name.strip_prefix('u').is_some_and(is_version)
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
@@ -315,6 +323,24 @@ mod tests {
         assert_eq!(schema.column_names(&schema.tables[0].columns).collect::<Vec<_>>(), ["id", "b", "c"]);
         assert_eq!(schema.tables.len(), 2);
         assert_eq!(read_source(&folder.path().join("nosuch"), &mut sources).unwrap_err().0[0].code, "source-missing");
+    }
+
+    #[test]
+    fn flyways_undo_migrations_are_left_out_and_its_repeatable_ones_come_last() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            ("V1__first.sql", "CREATE TABLE a(id);"),
+            ("V10__more.sql", "ALTER TABLE a ADD COLUMN c;"),
+            ("V9.1__more.sql", "ALTER TABLE a ADD COLUMN b;"),
+            ("U10__more.sql", "ALTER TABLE a DROP COLUMN c;"),
+            ("R__index.sql", "DROP INDEX IF EXISTS i; CREATE INDEX i ON a(c);"),
+            ("users.sql", "CREATE TABLE users(id);"),
+        ] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let schema = read_source(folder.path(), &mut Sources::default()).unwrap();
+        assert_eq!(schema.column_names(&schema.tables[0].columns).collect::<Vec<_>>(), ["id", "b", "c"]);
+        assert_eq!((schema.tables.len(), schema.indexes.len()), (2, 1));
     }
 
     #[test]
