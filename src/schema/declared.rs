@@ -40,17 +40,35 @@ impl Declared {
 
     /// Returns the type's words in upper case with single spaces, and its arguments: `varchar( 10 )` is
     /// `("VARCHAR", [10])`. Arguments that are no numbers are left out.
+    ///
+    /// SQLite keeps the comments between the words.
     pub fn words_and_arguments(&self) -> (String, Vec<i64>) {
-        let (words, arguments) = match self.0.split_once('(') {
+        let text = without_comments(&self.0);
+        let (words, arguments) = match text.split_once('(') {
             Some((before, after)) => {
                 let (inside, behind) = after.rsplit_once(')').unwrap_or((after, ""));
                 (format!("{before} {behind}"), inside)
             }
-            None => (self.0.clone(), ""),
+            None => (text.clone(), ""),
         };
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_uppercase();
         (words, arguments.split(',').filter_map(|argument| argument.trim().parse().ok()).collect())
     }
+}
+
+/// Puts a space in place of each comment.
+fn without_comments(text: &str) -> String {
+    let (mut kept, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(start) = rest.find("/*").into_iter().chain(rest.find("--")).min() {
+        let end = if rest[start..].starts_with("--") { "\n" } else { "*/" };
+        kept.push_str(&rest[..start]);
+        kept.push(' ');
+        // Neither ends where it begins: "/*/" is open.
+        let behind = &rest[start + 2..];
+        rest = behind.split_once(end).map_or("", |(_, behind)| behind);
+    }
+    kept.push_str(rest);
+    kept
 }
 
 #[cfg(test)]
@@ -83,5 +101,8 @@ mod tests {
         assert_eq!(parts("decimal(10, 2) unsigned"), ("DECIMAL UNSIGNED".into(), vec![10, 2]));
         assert_eq!(parts("unsigned  big int"), ("UNSIGNED BIG INT".into(), vec![]));
         assert_eq!(parts("enum('a','b')"), ("ENUM".into(), vec![]));
+        assert_eq!(parts("varchar /* bytes? */ (10)"), ("VARCHAR".into(), vec![10]));
+        assert_eq!(parts("decimal(10 /*p*/, --s\n 2)"), ("DECIMAL".into(), vec![10, 2]));
+        assert_eq!(parts("big/*/ x */int -- y"), ("BIG INT".into(), vec![]));
     }
 }
