@@ -156,6 +156,8 @@ fn spelled(expr: Expr, data_type: PgType) -> Option<Expr> {
         (PgType::Uuid, Expr::Text(text)) if text.len() == 36 && uuid::Uuid::try_parse(&text).is_ok() => {
             Expr::Text(text)
         }
+        (PgType::Json | PgType::Jsonb, Expr::Integer(number)) => Expr::Text(number.to_string()),
+        (PgType::Json | PgType::Jsonb, Expr::Decimal(number)) => Expr::Text(number),
         (PgType::Json, Expr::Text(text)) if is_json(&text) => Expr::Text(text),
         // A jsonb holds texts, and no text of PostgreSQL's holds this character.
         (PgType::Jsonb, Expr::Text(text)) if is_json(&text) && !text.contains("\\u0000") => Expr::Text(text),
