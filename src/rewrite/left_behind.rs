@@ -1,9 +1,10 @@
-//! What SQLite lets a table do and PostgreSQL does not: rows without a key, NULLs in keys, ON CONFLICT in the DDL.
+//! What SQLite lets a table do and PostgreSQL does not: rows without a key, NULLs in keys, ON CONFLICT in the DDL, and
+//! actions that clear a key.
 
-use super::Hazard;
 use super::draft::Draft;
+use super::{ColumnValue, Hazard};
 use crate::diagnostic::Span;
-use crate::schema::{ColumnId, TableId};
+use crate::schema::{Action, ColumnId, TableId};
 use crate::spec::{About, Decision, Origin};
 
 pub(super) fn note(draft: &mut Draft<'_>) {
@@ -13,6 +14,7 @@ pub(super) fn note(draft: &mut Draft<'_>) {
             Some(_) => nullable_primary_key(draft, source),
         }
         conflict_clauses(draft, source);
+        set_null_in_key(draft, source, table);
     }
 }
 
@@ -89,4 +91,35 @@ fn conflict_clauses(draft: &mut Draft<'_>, source: TableId) {
             span,
         });
     }
+}
+
+/// An action that clears a part of a primary key works in SQLite, which takes a NULL there.
+fn set_null_in_key(draft: &mut Draft<'_>, source: TableId, table: TableId) {
+    let mut found = Vec::new();
+    let was_nullable = |column: &ColumnId| {
+        draft.target.column(*column).not_null
+            && matches!(draft.value_of(*column), ColumnValue::Source(from) if !draft.source.column(from).not_null)
+    };
+    for foreign_key in draft.target.table(table).foreign_keys.iter().map(|&id| draft.target.foreign_key(id)) {
+        let deleted = foreign_key.set_columns.as_ref().unwrap_or(&foreign_key.columns);
+        for (event, action, cleared) in
+            [("DELETE", foreign_key.on_delete, deleted), ("UPDATE", foreign_key.on_update, &foreign_key.columns)]
+        {
+            let kept: Vec<ColumnId> = cleared.iter().copied().filter(was_nullable).collect();
+            if action == Action::SetNull && !kept.is_empty() {
+                let parent = &draft.target.table(foreign_key.referenced_table).name;
+                let kept = draft.target.column_names(&kept).collect::<Vec<_>>().join(", ");
+                found.push(Hazard {
+                    code: "set-null-in-key",
+                    table: source,
+                    message: format!(
+                        "ON {event} SET NULL fails for a row of `{parent}` that is referred to: ({kept}) is in the primary key, and never NULL"
+                    ),
+                    help: "choose another action, as in `on_delete: cascade`, or another primary key".to_owned(),
+                    span: foreign_key.span.clone(),
+                });
+            }
+        }
+    }
+    draft.hazards.extend(found);
 }

@@ -99,6 +99,7 @@ pub const HAZARD_CODES: &[&str] = &[
     "rls-hides-global-lookup",
     "set-default-needs-row",
     "set-null-column-list",
+    "set-null-in-key",
     "table-without-rls",
     "tenant-deletion-refused",
     "unindexed-foreign-key",
