@@ -43,6 +43,7 @@ pub struct TablePass {
     /// The target columns that a row is written to, in this order.
     pub target_columns: Vec<ColumnId>,
     pub(super) fields: Vec<Field>,
+    pub(super) computed: Vec<Computed>,
     pub(super) tenant: TenantOf,
     pub(super) references: Vec<Reference>,
     /// A column that the tenant is filled into: what it holds must not be another tenant's.
@@ -68,6 +69,14 @@ pub(super) enum Field {
     ReferenceTenant {
         reference: usize,
     },
+}
+
+/// Checks a value that PostgreSQL computes by itself: one that the column cannot hold is none that it comes to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Computed {
+    pub position: usize,
+    pub data_type: PgType,
+    pub not_null: bool,
 }
 
 /// Checks one foreign key of a row.
@@ -305,7 +314,7 @@ impl<'p> Layout<'p> {
             });
         }
         let is_own = matches!(tenant, TenantOf::Ordinal { .. });
-        let mut fields = Vec::new();
+        let (mut fields, mut computed) = (Vec::new(), Vec::new());
         let mut target_columns = Vec::new();
         for &id in &rewritten.target.table(target).columns {
             let column = rewritten.target.column(id);
@@ -331,7 +340,11 @@ impl<'p> Layout<'p> {
                         None => continue,
                     }
                 }
-                ColumnValue::Generated(_) => continue,
+                ColumnValue::Generated(from) => {
+                    let (data_type, not_null) = (column.data_type, column.not_null);
+                    computed.push(Computed { position: reads.position(from), data_type, not_null });
+                    continue;
+                }
             });
             target_columns.push(id);
         }
@@ -339,7 +352,7 @@ impl<'p> Layout<'p> {
         let filled = plan.tenancy.tenant_column(&plan.source, table).filter(|_| is_first);
         let filled = filled.map(|column| reads.position(column));
         let Reads { columns, expressions } = reads;
-        TablePass { table, columns, expressions, target_columns, fields, tenant, references, filled }
+        TablePass { table, columns, expressions, target_columns, fields, computed, tenant, references, filled }
     }
 }
 

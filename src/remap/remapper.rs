@@ -2,7 +2,7 @@
 
 use super::fault::{Fault, FaultKind};
 use super::owners::{ABSENT, Owner, Sets};
-use super::passes::{Field, KeyPass, Layout, Learns, Reference, TablePass};
+use super::passes::{Computed, Field, KeyPass, Layout, Learns, Reference, TablePass};
 use super::planted::planted;
 use super::source::{Known, Row, TenantOf, Why};
 use super::tenants::{TenantOrdinal, TenantReader, Tenants, Unread};
@@ -218,6 +218,7 @@ impl<'p> Remapper<'p> {
         for reference in &pass.references {
             owners.push(self.reference(reference, values, owner, faults));
         }
+        self.hold_computed(pass, values, out, faults);
         for position in 0..self.rows.len() {
             let tenant = self.rows[position].tenant;
             self.write(pass, values, (tenant, &owners), out, faults);
@@ -340,6 +341,19 @@ impl<'p> Remapper<'p> {
                     }
                 }
             }
+        }
+    }
+
+    /// Holds what SQLite has computed to the columns that PostgreSQL computes; nothing of it is written.
+    fn hold_computed(&self, pass: &TablePass, values: &[Value<'_>], out: &mut Vec<u8>, faults: &mut Vec<Fault>) {
+        for &Computed { position, data_type, not_null } in &pass.computed {
+            let end = out.len();
+            if not_null && values[position].is_null() {
+                self.null(pass, position, faults);
+            } else if let Err(reason) = convert::field(&values[position], data_type, out) {
+                faults.push(Fault { kind: FaultKind::Unfit(pass.columns[position]), reason });
+            }
+            out.truncate(end);
         }
     }
 

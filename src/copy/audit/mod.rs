@@ -227,8 +227,8 @@ impl<'p> TableAudit<'p> {
 fn target_columns(plan: &Plan, target: TableId, read: &[ColumnId]) -> Vec<Option<ColumnId>> {
     use crate::rewrite::ColumnValue::{Generated, ReferenceTenant, Source, Tenant, TenantId};
     let from = |id: &ColumnId| match plan.rewritten.values[id.index()] {
-        Source(column) | TenantId(column) => Some(column),
-        Generated(_) | ReferenceTenant(_) | Tenant => None,
+        Source(column) | TenantId(column) | Generated(column) => Some(column),
+        ReferenceTenant(_) | Tenant => None,
     };
     let columns = &plan.rewritten.target.table(target).columns;
     read.iter().map(|column| columns.iter().copied().find(|id| from(id) == Some(*column))).collect()

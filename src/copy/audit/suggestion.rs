@@ -120,7 +120,11 @@ pub(super) fn of_fault(
     match kind {
         FaultKind::Unfit(column) => {
             let ((misfit, encoding), value) = looked_at?;
-            let settings = of_misfit(misfit, encoding, value, data_type?);
+            let settings = match plan.source.column(column).generated.is_some() && !is_widened(misfit) {
+                // Read in another way it would still be computed in PostgreSQL's.
+                true => vec![("default", "\"NULL\"".to_owned())],
+                false => of_misfit(misfit, encoding, value, data_type?),
+            };
             let changes_type = settings.iter().any(|(key, _)| matches!(*key, "type" | "read"));
             match settings.is_empty() || changes_type && is_joined(plan, table, column) {
                 true => rows("unfit", "reject"),
@@ -142,6 +146,11 @@ pub(super) fn of_fault(
         FaultKind::Conflict(_) | FaultKind::ColumnConflict(_) => rows("conflict", "reject"),
         FaultKind::SeveralTenants => Some(Suggestion::at(name, &["tenant", "several"], "copy")),
     }
+}
+
+/// Says whether a wider type holds the value, and nothing else is the matter with it.
+fn is_widened(misfit: Misfit) -> bool {
+    matches!(misfit, Misfit::IntegerRange | Misfit::TextTooLong | Misfit::TrailingSpaces)
 }
 
 /// Says whether a column has to stay like another: it refers, is referred to, or holds the tenant.

@@ -34,9 +34,9 @@ pub(super) fn unfit(plan: &Plan, database: &Database, table: TableId, row: &str,
         .iter()
         .filter_map(|&id| {
             let (column, is_id) = match rewritten.values[id.index()] {
-                ColumnValue::Source(column) => (column, false),
+                ColumnValue::Source(column) | ColumnValue::Generated(column) => (column, false),
                 ColumnValue::TenantId(column) => (column, true),
-                ColumnValue::Tenant | ColumnValue::ReferenceTenant(_) | ColumnValue::Generated(_) => return None,
+                ColumnValue::Tenant | ColumnValue::ReferenceTenant(_) => return None,
             };
             let described = rewritten.target.column(id);
             Some(Looked {
