@@ -122,7 +122,9 @@ impl Shared {
         work.made[number].extend(made);
         let is_mine = |unread: &Unread| {
             let missing = unread.needed.difference(&work.made[number]);
-            let cost: i64 = missing.filter_map(|table| self.costs.get(table)).sum();
+            let missing = missing.filter_map(|table| self.costs.get(table));
+            // The greatest rowid stands for how many rows there are, and may be the greatest number that there is.
+            let cost = missing.fold(0, |cost: i64, &rows| cost.saturating_add(rows));
             let others = work.made.iter().enumerate().filter(|(other, _)| *other != number);
             cost <= unread.rows / 2 || !others.into_iter().any(|(_, made)| unread.needed.is_subset(made))
         };
@@ -174,6 +176,12 @@ mod tests {
         let shared = shared(&[(1, 10, &[7, 8]), (2, 20, &[7]), (3, 30, &[8])], &[(7, 100), (8, 100)]);
         assert_eq!((take(&shared, 0), take(&shared, 1)), (Some(3), Some(2)));
         assert_eq!((take(&shared, 1), take(&shared, 0)), (Some(1), None));
+    }
+
+    #[test]
+    fn the_greatest_rowids_add_up_to_no_more_than_fits() {
+        let shared = shared(&[(1, 1, &[7, 8]), (2, i64::MAX, &[7, 8])], &[(7, i64::MAX), (8, i64::MAX)]);
+        assert_eq!((take(&shared, 0), take(&shared, 1), take(&shared, 0)), (Some(2), None, Some(1)));
     }
 
     #[test]
