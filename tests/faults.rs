@@ -417,8 +417,10 @@ fn what_others_have_made_stops_a_rollback_or_stays() {
 #[test]
 fn tables_that_are_there_are_filled_where_they_are_as_expected() {
     let spec = format!("{SPEC}views: omit\n");
-    let tree =
-        SQLITE.replace("account_id INTEGER NOT NULL", "up INTEGER REFERENCES items (id), account_id INTEGER NOT NULL");
+    let tree = SQLITE.replace(
+        "account_id INTEGER NOT NULL",
+        "up INTEGER CONSTRAINT above CHECK (up > 0) REFERENCES items (id), account_id INTEGER NOT NULL",
+    );
     let tree = tree.replace(
         "INSERT INTO items VALUES (1, 1), (2, 2), (40000, 1);",
         "INSERT INTO items VALUES (1, 2, 1), (2, NULL, 1);",
@@ -440,14 +442,24 @@ fn tables_that_are_there_are_filled_where_they_are_as_expected() {
     }
     // Every difference is told at once.
     connection.execute("ALTER TABLE items ADD extra text, ALTER account_id TYPE integer", "alter").unwrap();
+    let check = |condition: &str| {
+        format!("ALTER TABLE items DROP CONSTRAINT above, ADD CONSTRAINT above CHECK (up {condition} 0)")
+    };
+    connection.execute(&check(">="), "alter").unwrap();
     connection.execute("INSERT INTO accounts VALUES (9)", "insert").unwrap();
     let (code, text) = case.run(&["--schema", "expect"]);
     assert_eq!(code, Some(2), "{text}");
-    for part in ["column extra text is not in the plan", "account_id integer", "accounts: it holds rows"] {
+    for part in [
+        "column extra text is not in the plan",
+        "account_id integer",
+        "accounts: it holds rows",
+        "the CHECK above is (up >= 0)",
+    ] {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert_eq!(case.tables(), 2);
     connection.execute("ALTER TABLE items DROP extra, ALTER account_id TYPE bigint", "alter").unwrap();
+    connection.execute(&check(">"), "alter").unwrap();
     connection.execute("DELETE FROM accounts", "delete").unwrap();
 
     // With no key, then with all keys and foreign keys, among them one of the table to itself.

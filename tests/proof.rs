@@ -21,7 +21,7 @@ fn scratch() -> &'static Scratch {
         let scratch = Scratch::start(Durability::Off).unwrap_or_else(|error| panic!("{error:?}"));
         // Roles belong to the server: as an administrator has made them, once.
         let mut connection = scratch.server().connect("public", Duration::from_secs(10)).unwrap();
-        for role in ["bai_owner", "bai_app", "bai_verifier BYPASSRLS"] {
+        for role in ["bai_owner", "bai_app", "bai_verifier BYPASSRLS LOGIN"] {
             connection.execute(&format!("CREATE ROLE {role}"), "create a role").unwrap();
         }
         scratch
@@ -196,6 +196,49 @@ fn a_target_in_use_is_told_from_a_target_that_is_wrong() {
     // What tenantry cannot say hides nothing else.
     assert!(text(&output).contains("payments_pkey") && text(&output).contains("strange"), "{}", text(&output));
     assert_eq!(moved.run("verify", &["--since-run"]).status.code(), Some(1), "the schema has to hold");
+}
+
+#[test]
+fn another_check_of_the_same_name_is_found_and_what_could_not_be_compared_is_told() {
+    let moved = Moved::new(&[]);
+    let mut connection = moved.connect();
+    let catalog = |user: &str, more: &[&str]| {
+        let url = moved.url.replace("postgres@", &format!("{user}@"));
+        tenantry(&[&["verify", "specs/bai.yaml", "--target", &url, "--catalog-only"], more].concat())
+    };
+    let database = &moved.database;
+    connection.execute(&format!("REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC"), "revoke").unwrap();
+    let output = catalog("bai_verifier", &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let told = "not compared: checks, generated columns, defaults and expressions of indexes: the role may not create";
+    assert!(text(&output).contains(told), "{}", text(&output));
+    let output = catalog("bai_verifier", &["--format", "json"]);
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["uncompared"].as_array().unwrap().len(), 1, "{found}");
+    assert!(!text(&catalog("postgres", &[])).contains("not compared"));
+
+    for sql in [
+        "ALTER TABLE items DROP CONSTRAINT items_unit_price_check",
+        "ALTER TABLE items ADD CONSTRAINT items_unit_price_check CHECK (unit_price >= -1)",
+        &format!("GRANT TEMPORARY ON DATABASE {database} TO bai_verifier"),
+    ] {
+        connection.execute(sql, "change a check").unwrap();
+    }
+    let report = moved.folder.path().join("report.html");
+    for output in [
+        catalog("bai_verifier", &[]),
+        moved.run("verify", &["--report", report.to_str().unwrap()]),
+        moved.run("verify", &["--since-run"]),
+    ] {
+        let found = text(&output);
+        assert_eq!(output.status.code(), Some(1), "{found}");
+        let named =
+            found.lines().filter(|line| line.starts_with("schema: items: the CHECK items_unit_price_check is "));
+        assert_eq!(named.count(), 1, "{found}");
+        let both = "(unit_price >= ('-1'::integer)::numeric), and is to be (unit_price >= (0)::numeric)";
+        assert!(found.contains(both), "{found}");
+    }
+    assert!(fs::read_to_string(&report).unwrap().contains("items_unit_price_check"));
 }
 
 #[test]

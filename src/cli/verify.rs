@@ -15,7 +15,8 @@ use crate::report::{
 };
 use crate::sqlite::Snapshot;
 use crate::verify::{
-    SinceRun, Verification, keep_out, recorded, verify, verify_catalog, verify_files, verify_isolation, verify_since,
+    CatalogProof, SinceRun, Verification, keep_out, recorded, verify, verify_catalog, verify_expressions, verify_files,
+    verify_isolation, verify_since,
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -64,7 +65,7 @@ pub(super) struct Arguments {
 enum Verified {
     Whole(Verification),
     Since(SinceRun),
-    Catalog(Vec<String>),
+    Catalog(CatalogProof),
 }
 
 pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
@@ -85,7 +86,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
     let (text, json, is_clean) = match &verified {
         Verified::Whole(found) => (verification_text(found), verification_json(found), found.is_proven()),
         Verified::Since(found) => (since_text(found), since_json(found), found.is_sound()),
-        Verified::Catalog(found) => (catalog_text(found), catalog_json(found), found.is_empty()),
+        Verified::Catalog(found) => (catalog_text(found), catalog_json(found), found.differences.is_empty()),
     };
     let mut hashes = vec![("spec", project.run_hash()), ("ddl", project.ddl_hash())];
     hashes.extend(source_hash.map(|hash| ("source", hash)));
@@ -138,9 +139,10 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
         progress.phase("catalog");
         let target = Opened::open(&arguments.target)?;
         let mut connection = target.connect(&project.plan.tenancy.target_schema)?;
+        let mut found = verify_expressions(&project.plan, &mut connection)?;
         let mut transaction = connection.begin_snapshot()?;
-        let mut found = verify_catalog(&project.plan, &mut transaction)?;
-        found.extend(verify_isolation(&project.plan, &mut transaction)?);
+        found.differences.extend(verify_catalog(&project.plan, &mut transaction)?);
+        found.differences.extend(verify_isolation(&project.plan, &mut transaction)?);
         return Ok(compared(Verified::Catalog(found), &target, None));
     };
     progress.phase("snapshot");
@@ -153,16 +155,19 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
     let schema = &project.plan.tenancy.target_schema;
     let mut connection = target.connect(schema)?;
     let proof = kept_out.prove(&project.plan, recorded(&project.plan, &mut connection, &snapshot.hash));
+    let expressions = verify_expressions(&project.plan, &mut connection)?;
     let mut rows = |table: &str, rows| progress.rows(table, rows);
     if arguments.since_run {
         let mut transaction = connection.begin_snapshot()?;
         let mut found = verify_since(&project.plan, &database, &mut transaction, &mut rows)?;
         found.catalog.extend(proof.findings);
+        found.add_expressions(expressions);
         return Ok(compared(Verified::Since(found), &target, Some(snapshot.hash.clone())));
     }
     let beside = vec![kept_out.rows(&snapshot).open()?];
     let mut found = verify(&project.plan, &database, beside, &mut connection, &mut target.readers(schema), &mut rows)?;
     found.catalog.extend(verify_isolation(&project.plan, &mut connection)?);
+    found.add_expressions(expressions);
     found.kept_out = proof;
     Ok(compared(Verified::Whole(found), &target, Some(snapshot.hash.clone())))
 }
@@ -204,6 +209,7 @@ fn files(
     let mut found = verify_files(&project.plan, &rows, &mut connection, &mut target.readers(schema), &mut progress)?;
     found.kept_out = prove_kept_out(&project.plan, &files)?;
     found.catalog.extend(verify_isolation(&project.plan, &mut connection)?);
+    found.add_expressions(verify_expressions(&project.plan, &mut connection)?);
     Ok(Compared {
         verified: Verified::Whole(found),
         target: target.describe(),

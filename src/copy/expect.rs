@@ -6,7 +6,7 @@ use crate::ident::{quote, visible};
 use crate::plan::{Makes, Plan, Section, Statement};
 use crate::postgres::{Connection, claim_step, existing_tables};
 use crate::schema::TableId;
-use crate::verify::unfit_for_rows;
+use crate::verify::{unfit_for_rows, verify_expressions};
 
 /// Triggers that would fire for every row that is copied.
 const TRIGGERS: &str = "
@@ -30,6 +30,8 @@ pub(super) fn refuse_unfit(plan: &Plan, connection: &mut Connection) -> Result<(
     let target = &plan.rewritten.target;
     let schema = plan.tenancy.target_schema.as_str();
     let mut differences = unfit_for_rows(plan, connection)?;
+    // What cannot be compared now is told by the proof.
+    differences.extend(verify_expressions(plan, connection)?.differences);
     let names: Vec<&str> = target.tables.iter().map(|table| table.name.as_str()).collect();
     let list = serde_json::Value::from(names.clone()).to_string();
     for row in connection.query(TRIGGERS, &[Some(schema), Some(&list)], "look for triggers")? {

@@ -21,7 +21,7 @@ use crate::postgres::{
 use crate::remap::Remapper;
 use crate::schema::TableId;
 use crate::sqlite::Database;
-use crate::verify::{FileRows, readers_at_most, verify, verify_files};
+use crate::verify::{FileRows, readers_at_most, verify, verify_expressions, verify_files};
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -247,16 +247,19 @@ impl<'s, 'j> Worker<'s, 'j> {
             let readers = (0..shared.job.jobs.min(readers_at_most())).map_while(|_| shared.connect_reader().ok());
             let (plan, readers) = (shared.job.plan, &mut readers.collect::<Vec<_>>());
             let progress = &mut |table: &str, rows| drop(events.send(Event::Rows { table: table.to_owned(), rows }));
-            match shared.job.moved {
+            let expressions = verify_expressions(plan, connection)?;
+            let mut found = match shared.job.moved {
                 Moved::Database(snapshot) => {
                     let beside = (1..shared.job.jobs).map(|_| snapshot.open()).collect::<Result<Vec<_>, _>>()?;
-                    verify(plan, opened(database, shared)?, beside, connection, readers, progress)
+                    verify(plan, opened(database, shared)?, beside, connection, readers, progress)?
                 }
                 Moved::Files(files) => {
                     let files: Vec<FileRows<'_>> = files.iter().map(TenantFile::moved).collect();
-                    verify_files(plan, &files, connection, readers, progress)
+                    verify_files(plan, &files, connection, readers, progress)?
                 }
-            }
+            };
+            found.add_expressions(expressions);
+            Ok(found)
         })?;
         reach(&format!("{}: after", step.name));
         let next = if verification.is_proven() { Next::GoOn } else { Next::Stop };

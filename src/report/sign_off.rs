@@ -200,7 +200,7 @@ impl SignOff<'_> {
             .collect();
         document.heading("Sequences");
         document.table(&[("column", Cells::Text), ("next", Cells::Number), ("", Cells::Text)], &sequences);
-        schema(&found.catalog, document);
+        schema(&found.catalog, &found.uncompared, document);
         document.heading("Rows of each tenant");
         let mut tenants: BTreeMap<&str, (u64, u64, u64)> = BTreeMap::new();
         for sum in found.tables.iter().flat_map(|table| &table.sums) {
@@ -243,7 +243,7 @@ impl SignOff<'_> {
             ("under another tenant", Cells::Number),
         ];
         document.table(&columns, &rows);
-        schema(&since.catalog, document);
+        schema(&since.catalog, &since.uncompared, document);
     }
 
     fn findings(&self, document: &mut Document) {
@@ -530,7 +530,7 @@ fn account_row(table: &str, counts: [u64; 5], reasons: &BTreeMap<String, u64>) -
     std::iter::once(table.to_owned()).chain(counts).chain([reasons.join(", ")]).collect()
 }
 
-fn schema(differences: &[String], document: &mut Document) {
+fn schema(differences: &[String], uncompared: &[String], document: &mut Document) {
     document.heading("Schema and isolation");
     match differences {
         [] => document.paragraph("note", "As planned."),
@@ -538,6 +538,9 @@ fn schema(differences: &[String], document: &mut Document) {
             let rows: Vec<Vec<String>> = differences.iter().map(|difference| vec![difference.clone()]).collect();
             document.table(&[("difference", Cells::Text)], &rows);
         }
+    }
+    for what in uncompared {
+        document.paragraph("note", &format!("Not compared: {what}"));
     }
 }
 

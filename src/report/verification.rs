@@ -4,8 +4,8 @@ use super::audit::reasons_text;
 use super::json::SCHEMA_VERSION;
 use crate::ident::visible;
 use crate::verify::{
-    ForeignKeyProof, ForeignKeyViolationKind, KeptOutProof, KeyPart, RowDifference, RowDifferenceKind, SequenceProof,
-    SinceRun, TableKeptOut, TableProof, Verification,
+    CatalogProof, ForeignKeyProof, ForeignKeyViolationKind, KeptOutProof, KeyPart, RowDifference, RowDifferenceKind,
+    SequenceProof, SinceRun, TableKeptOut, TableProof, Verification,
 };
 use serde_json::{Value, json};
 
@@ -35,6 +35,7 @@ pub fn verification_text(verification: &Verification) -> String {
         }
     }
     schema_differences(&verification.sequences, &verification.catalog, &mut text);
+    text.push_str(&not_compared(&verification.uncompared));
     text.push_str(&kept_out_findings(&verification.kept_out));
     text.push_str(&format!(
         "{}: {} tables, {} foreign keys, {} sequences\n",
@@ -86,6 +87,11 @@ fn schema_differences(sequences: &[SequenceProof], catalog: &[String], text: &mu
     }
 }
 
+/// Writes what a comparison had to leave out: it claims nothing of that.
+fn not_compared(uncompared: &[String]) -> String {
+    uncompared.iter().map(|what| format!("not compared: {}\n", visible(what))).collect()
+}
+
 /// Writes what has become of a run's rows: a line a table, and what is wrong.
 pub fn since_text(since: &SinceRun) -> String {
     let width = since.tables.iter().map(|table| visible(&table.table).chars().count()).max().unwrap_or(0).max(5);
@@ -112,6 +118,7 @@ pub fn since_text(since: &SinceRun) -> String {
         }
     }
     schema_differences(&since.sequences, &since.catalog, &mut text);
+    text.push_str(&not_compared(&since.uncompared));
     let [unchanged, updated, deleted, new, moved] = sums;
     text.push_str(&format!(
         "{}: {unchanged} rows unchanged and proven, {updated} updated, {deleted} deleted, {new} new since the run, {moved} under \
@@ -129,8 +136,10 @@ pub fn since_json(since: &SinceRun) -> Value {
 }
 
 /// Writes how a live schema differs from the plan.
-pub fn catalog_text(differences: &[String]) -> String {
+pub fn catalog_text(found: &CatalogProof) -> String {
+    let CatalogProof { differences, uncompared } = found;
     let mut text: String = differences.iter().map(|difference| format!("schema: {}\n", visible(difference))).collect();
+    text.push_str(&not_compared(uncompared));
     text.push_str(&match differences.len() {
         0 => "the live schema is the plan's; its rows were not looked at\n".to_owned(),
         1 => "1 difference\n".to_owned(),
@@ -140,8 +149,10 @@ pub fn catalog_text(differences: &[String]) -> String {
 }
 
 /// Writes how a live schema differs from the plan as JSON.
-pub fn catalog_json(differences: &[String]) -> Value {
-    json!({ "schema_version": SCHEMA_VERSION, "same": differences.is_empty(), "differences": differences })
+pub fn catalog_json(found: &CatalogProof) -> Value {
+    let CatalogProof { differences, uncompared } = found;
+    let same = differences.is_empty();
+    json!({ "schema_version": SCHEMA_VERSION, "same": same, "differences": differences, "uncompared": uncompared })
 }
 
 /// Writes a verification as JSON.

@@ -1,8 +1,8 @@
 //! The live schema against the plan's: every difference as a sentence.
 //!
-//! Both are reduced to one line of text for each object, and the lines are compared by the objects' names. Expressions
-//! count by presence only, because the server writes them in its own way; defaults that are constants are compared by value
-//! (`defaults`).
+//! Both are reduced to one line of text for each object, and the lines are compared by the objects' names. Defaults that are
+//! constants are compared by value (`defaults`); other expressions count by presence here, because the server writes them in
+//! its own way, and a transaction that only reads cannot have it write the planned ones: `expressions` does, before it.
 
 use super::defaults;
 use crate::diagnostic::Diagnostic;

@@ -1,6 +1,6 @@
 //! Defaults that are constants, by value: the server writes a constant in few ways, all of which can be read.
 //!
-//! What cannot be read as a constant on either side is left to the comparison of the columns, which counts it by presence.
+//! What cannot be read as a constant on either side is compared as the server writes it (`expressions`).
 
 use crate::ident::visible;
 use crate::schema::{Expr, PgType, TableId, TargetSchema, UnaryOperator};
@@ -15,19 +15,24 @@ pub(super) fn differences<'s>(
         let found = live
             .0
             .column(live.0.table(live.1).columns.iter().copied().find(|&id| live.0.column(id).name == column.name)?);
-        let (Expr::Postgres(text), expected) = (found.default.as_ref()?, column.default.as_ref()?) else { return None };
-        let (found, expected) = (of_server(text)?, of_plan(expected)?);
-        let same = match column.data_type {
-            PgType::Boolean => found.eq_ignore_ascii_case(&expected),
-            data_type if data_type.is_text() => found == expected,
-            data_type if is_number(data_type) => found.parse::<f64>().ok()? == expected.parse::<f64>().ok()?,
-            _ => return None,
-        };
-        (!same).then(|| {
-            let [found, expected] = [found, expected].map(|constant| visible(&constant).into_owned());
-            format!("the default of {} is {found}, and is to be {expected}", visible(&column.name))
-        })
+        let (Expr::Postgres(text), planned) = (found.default.as_ref()?, column.default.as_ref()?) else { return None };
+        if same(column.data_type, planned, text)? {
+            return None;
+        }
+        let [found, expected] = [of_server(text)?, of_plan(planned)?].map(|constant| visible(&constant).into_owned());
+        Some(format!("the default of {} is {found}, and is to be {expected}", visible(&column.name)))
     })
+}
+
+/// Says whether two defaults are the same constant; `None` where they cannot be told by value.
+pub(super) fn same(data_type: PgType, planned: &Expr, live: &str) -> Option<bool> {
+    let (found, expected) = (of_server(live)?, of_plan(planned)?);
+    match data_type {
+        PgType::Boolean => Some(found.eq_ignore_ascii_case(&expected)),
+        data_type if data_type.is_text() => Some(found == expected),
+        data_type if is_number(data_type) => Some(found.parse::<f64>().ok()? == expected.parse::<f64>().ok()?),
+        _ => None,
+    }
 }
 
 fn is_number(data_type: PgType) -> bool {

@@ -5,12 +5,15 @@
 //! (`canonical`). Full rows are reduced to counts and keyed sums for each table and tenant (`sums`), and where these
 //! differ the difference is narrowed down to key and column (`narrow`). Every foreign key is checked on the rows as they are
 //! read back (`references`), and by anti-join where one may be broken (`foreign_keys`), every sequence against its rows
-//! (`sequences`), and the live schema against the plan (`catalog`). Which rows the spec keeps out is derived a second time as
+//! (`sequences`), and the live schema against the plan (`catalog`, and
+//! before that `expressions`). Which rows the spec keeps out is derived a second time as
 //! well (`kept_out`).
 
 mod canonical;
 mod catalog;
 mod defaults;
+mod desk;
+mod expressions;
 mod file_side;
 mod foreign_keys;
 mod isolation;
@@ -34,6 +37,7 @@ mod tenant_sql;
 mod tests;
 
 pub use catalog::{unfit_for_rows, verify_catalog};
+pub use expressions::{CatalogProof, verify_expressions};
 pub use file_side::FileRows;
 pub use isolation::verify_isolation;
 pub use kept_out::{KeptOut, KeptOutProof, RecordedReject, TableKeptOut, keep_out, recorded};
@@ -203,7 +207,15 @@ fn prove(
     }
     let (foreign_keys, sequences) = (found.foreign_keys, found.sequences);
     let kept_out = KeptOutProof::default();
-    Ok(Verification { tables: proofs, foreign_keys, sequences, catalog, kept_out, sum_key: hasher.key() })
+    Ok(Verification {
+        tables: proofs,
+        foreign_keys,
+        sequences,
+        catalog,
+        uncompared: Vec::new(),
+        kept_out,
+        sum_key: hasher.key(),
+    })
 }
 
 fn unread(plan: &Plan, table: TableId, obstacle: &str) -> TableProof {

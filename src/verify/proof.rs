@@ -1,5 +1,6 @@
 //! What a verification found, as data.
 
+use super::expressions::CatalogProof;
 use super::kept_out::KeptOutProof;
 use serde::Serialize;
 
@@ -17,6 +18,8 @@ pub struct Verification {
     pub sequences: Vec<SequenceProof>,
     /// How the live schema differs from the plan, one sentence a difference.
     pub catalog: Vec<String>,
+    /// What of the live schema could not be compared, one sentence each; a proof does without it, and says so.
+    pub uncompared: Vec<String>,
     /// What the spec keeps out, derived a second time.
     pub kept_out: KeptOutProof,
     /// The key of the sums, in hexadecimal: with it, who has the rows can form them again.
@@ -25,6 +28,12 @@ pub struct Verification {
 }
 
 impl Verification {
+    /// Takes in what the comparison of expressions found.
+    pub fn add_expressions(&mut self, found: CatalogProof) {
+        self.catalog.extend(found.differences);
+        self.uncompared.extend(found.uncompared);
+    }
+
     /// Says whether the target holds the source, with everything compared and nothing different.
     pub fn is_proven(&self) -> bool {
         self.catalog.is_empty()
@@ -222,6 +231,7 @@ mod tests {
             foreign_keys: vec![],
             sequences: vec![],
             catalog: vec![],
+            uncompared: vec![],
             kept_out: KeptOutProof::default(),
             sum_key: String::new(),
         };

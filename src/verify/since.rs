@@ -7,6 +7,7 @@
 //! Memory is bounded: a first pass spreads both sides over buckets by key and compares their sums. What is the same is
 //! proven; of the others, as many buckets are looked into at a time as hold [`BATCH`] rows together.
 
+use super::expressions::CatalogProof;
 use super::proof::{EXAMPLES, ForeignKeyProof, RowDifference, RowDifferenceKind, SequenceProof};
 use super::readable::Readable;
 use super::rows::{Row, TableRows};
@@ -39,9 +40,17 @@ pub struct SinceRun {
     pub sequences: Vec<SequenceProof>,
     /// How the live schema differs from the plan, one sentence a difference.
     pub catalog: Vec<String>,
+    /// What of the live schema could not be compared, one sentence each.
+    pub uncompared: Vec<String>,
 }
 
 impl SinceRun {
+    /// Takes in what the comparison of expressions found.
+    pub fn add_expressions(&mut self, found: CatalogProof) {
+        self.catalog.extend(found.differences);
+        self.uncompared.extend(found.uncompared);
+    }
+
     /// Says whether every row of the source is accounted for under its own tenant, and the schema still holds.
     pub fn is_sound(&self) -> bool {
         self.catalog.is_empty()
@@ -107,7 +116,7 @@ pub fn verify_since(
             sequences.extend(sequences::prove(plan, table, given_out, &greatest, target)?);
         }
     }
-    Ok(SinceRun { tables, foreign_keys, sequences, catalog })
+    Ok(SinceRun { tables, foreign_keys, sequences, catalog, uncompared: Vec::new() })
 }
 
 fn unread(plan: &Plan, table: TableId, obstacle: &str) -> TableSince {

@@ -7,7 +7,6 @@
 use super::case::{apply, sorted};
 use super::database::{database, server};
 use super::describe::describe;
-use super::server_text::compare_expressions;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,8 +17,9 @@ use tenantry::plan::Plan;
 use tenantry::postgres::read_catalog;
 use tenantry::report::unified_diff;
 use tenantry::scaffold::{Request, all_shared};
-use tenantry::schema::KeyKind;
+use tenantry::schema::{Expr, KeyKind, TargetSchema};
 use tenantry::sqlite::{Snapshot, read_source};
+use tenantry::verify::verify_expressions;
 
 #[test]
 fn every_database_of_a_folder_converts() {
@@ -113,7 +113,10 @@ fn compare(plan: &Plan) -> Result<BTreeMap<&'static str, usize>, String> {
         same if same.is_empty() => {}
         diff => return Err(format!("the catalog is not what was planned:\n{diff}")),
     }
-    let expressions = compare_expressions(plan, &catalog, &mut connection)?;
+    let found = verify_expressions(plan, &mut connection).map_err(|error| error.message)?;
+    if !found.differences.is_empty() || !found.uncompared.is_empty() {
+        return Err([found.differences, found.uncompared].concat().join("\n"));
+    }
     let keys = |kind| catalog.keys.iter().filter(|key| key.kind == kind).count();
     Ok(BTreeMap::from([
         ("tables", catalog.tables.len()),
@@ -124,8 +127,21 @@ fn compare(plan: &Plan) -> Result<BTreeMap<&'static str, usize>, String> {
         ("unique indexes", catalog.indexes.iter().filter(|index| index.unique).count()),
         ("plain indexes", catalog.indexes.iter().filter(|index| !index.unique).count()),
         ("checks", catalog.checks.len()),
-        ("defaults, predicates and other expressions", expressions - catalog.checks.len()),
+        ("defaults, predicates and other expressions", expressions(&catalog)),
     ]))
+}
+
+/// Counts defaults, generated columns, predicates and expressions of indexes.
+fn expressions(schema: &TargetSchema) -> usize {
+    let columns = schema
+        .columns
+        .iter()
+        .map(|column| usize::from(column.default.is_some()) + usize::from(column.generated.is_some()));
+    let indexes = schema.indexes.iter().map(|index| {
+        let parts = index.parts.iter().filter(|part| !matches!(part.expr, Expr::Column(_))).count();
+        parts + usize::from(index.predicate.is_some())
+    });
+    columns.chain(indexes).sum()
 }
 
 /// Audits the rows, and moves and proves them where nothing is wrong with them.

@@ -21,7 +21,6 @@ mod legend;
 mod meaning;
 mod random;
 mod rows;
-mod server_text;
 mod wide;
 mod world;
 mod wrapped;

@@ -1,5 +1,6 @@
 //! The verifier against PostgreSQL: targets that are right, and targets with one fault each.
 
+mod expressions;
 mod fixture;
 mod kept_out;
 mod matrix;
