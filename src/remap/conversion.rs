@@ -7,9 +7,9 @@ use super::convert::{self, date_time, days, has_offset, micros, split_offset};
 use super::planted::planted;
 use crate::schema::{PgType, Value};
 use crate::spec::{Conversion, Read, Unstorable};
-use jiff::Timestamp;
-use jiff::civil::Time;
+use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 use std::borrow::Cow;
 
 const SECOND: i64 = 1_000_000;
@@ -29,8 +29,7 @@ pub(super) fn field(value: &Value<'_>, data_type: PgType, rule: &Conversion, out
         Some(Read::Boolean) => convert::field(&Value::Integer(i64::from(word(value)?)), data_type, out),
         Some(Read::Decimal) => convert::field(&number(value, data_type)?, data_type, out),
         Some(Read::Epoch | Read::EpochMs | Read::Julian) => {
-            let moment = Timestamp::from_microsecond(moment(value, rule.read)?).map_err(|_| out_of_range())?;
-            put_moment(moment, data_type, rule.zone.as_ref().unwrap_or(&TimeZone::UTC), out)
+            put_moment(moment(value, rule.read)?, data_type, rule.zone.as_ref().unwrap_or(&TimeZone::UTC), out)
         }
         Some(Read::Iso | Read::Json) | None => match (value, &rule.zone) {
             (Value::Text(text), Some(zone)) => zoned(text, data_type, zone, out),
@@ -241,18 +240,19 @@ fn zoned(text: &[u8], data_type: PgType, zone: &TimeZone, out: &mut Vec<u8>) -> 
         let (local, ahead) = split_offset(text)?;
         // Counted from 2000, as PostgreSQL does.
         let from_2000 = micros(date_time(local)?)? - ahead * SECOND;
-        let moment = Timestamp::from_microsecond(from_2000 + BEFORE_2000).map_err(|_| out_of_range())?;
-        return put_moment(moment, data_type, zone, out);
+        return put_moment(from_2000 + BEFORE_2000, data_type, zone, out);
     }
     let local = date_time(text)?;
     match data_type {
         PgType::Timestamptz => {
+            let (earlier, since) = if local.year() > LAST_KNOWN { (-CYCLE_YEARS, CYCLE) } else { (0, 0) };
+            let local = local.checked_add(earlier.years()).map_err(|_| out_of_range())?;
             let ambiguous = zone.to_ambiguous_timestamp(local);
             if ambiguous.is_ambiguous() {
                 return Err("a time that the clock of its zone shows twice or never".to_owned());
             }
             let moment = ambiguous.unambiguous().map_err(|_| out_of_range())?;
-            put_moment(moment, data_type, zone, out)
+            put_moment(moment.as_microsecond() + since, data_type, zone, out)
         }
         _ => put(&micros(local)?.to_be_bytes(), out),
     }
@@ -261,13 +261,36 @@ fn zoned(text: &[u8], data_type: PgType, zone: &TimeZone, out: &mut Vec<u8>) -> 
 /// Microseconds from 1970 to 2000.
 const BEFORE_2000: i64 = 946_684_800 * SECOND;
 
-fn put_moment(moment: Timestamp, data_type: PgType, zone: &TimeZone, out: &mut Vec<u8>) -> Result<(), String> {
-    let local = planted!(ClockOfUtc, zone.to_datetime(moment), TimeZone::UTC.to_datetime(moment));
+/// The last year whose moments `jiff` knows in every zone: its own end lies a day before that of the year 9999, which is
+/// what many take for "never".
+const LAST_KNOWN: i16 = 9998;
+
+/// After so many years the days of the week and of the year are the same, and with them the clocks of all zones, which far
+/// from today change by rules of months and weekdays alone.
+const CYCLE_YEARS: i64 = 400;
+
+/// The same in microseconds.
+const CYCLE: i64 = 146_097 * 86_400 * SECOND;
+
+/// Returns what the clock of a zone shows at a moment, in microseconds since 1970.
+fn clock(moment: i64, zone: &TimeZone) -> Result<DateTime, String> {
+    let (known, since) = match Timestamp::from_microsecond(moment) {
+        Ok(known) => (known, 0),
+        Err(_) => {
+            let known = moment.checked_sub(CYCLE).map(Timestamp::from_microsecond);
+            (known.and_then(Result::ok).ok_or_else(out_of_range)?, CYCLE_YEARS)
+        }
+    };
+    zone.to_datetime(known).checked_add(since.years()).map_err(|_| out_of_range())
+}
+
+fn put_moment(moment: i64, data_type: PgType, zone: &TimeZone, out: &mut Vec<u8>) -> Result<(), String> {
+    let local = planted!(ClockOfUtc, clock(moment, zone)?, clock(moment, &TimeZone::UTC)?);
     if !(1..=9999).contains(&local.year()) {
         return Err(out_of_range());
     }
     match data_type {
-        PgType::Timestamptz => put(&(moment.as_microsecond() - BEFORE_2000).to_be_bytes(), out),
+        PgType::Timestamptz => put(&(moment - BEFORE_2000).to_be_bytes(), out),
         PgType::Date if local.time() != Time::midnight() => {
             Err("a moment that is not the midnight of a date".to_owned())
         }
@@ -358,6 +381,39 @@ mod tests {
         for odd in ["2024-03-31 02:30", "2024-10-27 02:30"] {
             assert!(encoded(&text(odd), PgType::Timestamptz, &berlin).is_err(), "{odd}");
         }
+    }
+
+    #[test]
+    fn never_is_a_moment_in_every_zone() {
+        /// Seconds since 1970 of the last second of the year 9999 in UTC.
+        const LAST: f64 = 253_402_300_799.0;
+        for (zone, ahead) in [
+            ("UTC", 0.0),
+            ("Europe/Berlin", 3600.0),
+            ("America/New_York", -5.0 * 3600.0),
+            // Summer there.
+            ("Australia/Sydney", 11.0 * 3600.0),
+            ("+15:59", 57_540.0),
+            ("-15:59", -57_540.0),
+        ] {
+            let iso = rule(None, zone);
+            let never = text("9999-12-31 23:59:59");
+            assert_eq!(seconds(&never, PgType::Timestamptz, &iso), Ok(LAST - ahead), "{zone}");
+            assert_eq!(seconds(&never, PgType::Timestamp, &iso), Ok(LAST), "{zone}");
+            assert!(seconds(&text("9999-12-31 23:59:59.999999"), PgType::Timestamptz, &iso).is_ok(), "{zone}");
+            // A moment counts while the zone's own clock shows four digits of the year.
+            let at = |seconds: f64| Value::Integer(seconds as i64);
+            let epoch = rule(Some(Read::Epoch), zone);
+            assert_eq!(seconds(&at(LAST - ahead), PgType::Timestamp, &epoch), Ok(LAST), "{zone}");
+            assert_eq!(seconds(&at(LAST - ahead), PgType::Timestamptz, &epoch), Ok(LAST - ahead), "{zone}");
+            assert!(encoded(&at(LAST - ahead + 1.0), PgType::Timestamptz, &epoch).is_err(), "{zone}");
+        }
+        let berlin = rule(None, "Europe/Berlin");
+        assert_eq!(seconds(&text("9999-12-31 22:59:59Z"), PgType::Timestamp, &berlin), Ok(LAST));
+        assert!(encoded(&text("9999-12-31 23:59:59Z"), PgType::Timestamp, &berlin).is_err());
+        // The clocks change in that year as in every other.
+        assert!(encoded(&text("9999-03-28 02:30"), PgType::Timestamptz, &berlin).is_err());
+        assert_eq!(seconds(&text("9999-07-01 02:00"), PgType::Timestamptz, &berlin), Ok(LAST + 1.0 - 184.0 * 86_400.0));
     }
 
     #[test]

@@ -118,7 +118,9 @@ pub fn zoned() -> impl Strategy<Value = Case> {
         let clock = clock(millis);
         (text(format!("{}T{clock}Z", day.shown())), Shown::Text(format!("{} {clock}+00", day.shown())))
     });
-    prop_oneof![6 => local, 2 => said, 1 => refused(&["", "2024-02-30 00:00:00", "now", "2024-01-31 25:00"])]
+    // What many write for "never".
+    let never = Just((text("9999-12-31 23:59:59"), Shown::Text("9999-12-31 21:59:59+00".to_owned())));
+    prop_oneof![6 => local, 2 => said, 1 => never, 1 => refused(&["", "2024-02-30 00:00:00", "now", "2024-01-31 25:00"])]
 }
 
 pub fn words() -> impl Strategy<Value = Case> {

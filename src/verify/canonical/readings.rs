@@ -184,6 +184,11 @@ fn moment<'a>(micros: i64, data_type: PgType, rule: &Conversion) -> Option<Canon
 
 /// Returns the microseconds that a zone's clock is ahead of UTC at a moment.
 fn offset(zone: &TimeZone, micros: i64) -> Option<i64> {
+    // The clocks of the year 9999 are those of 400 years, which are whole weeks, before it; the library ends in between.
+    let mut micros = micros;
+    if micros >= calendar::date(b"9999-01-01")? * DAY {
+        micros = micros.checked_sub((calendar::date(b"2400-01-01")? - calendar::date(b"2000-01-01")?) * DAY)?;
+    }
     let moment = Timestamp::from_microsecond(micros).ok()?;
     Some(i64::from(zone.to_offset(moment).seconds()) * SECOND)
 }
@@ -228,6 +233,22 @@ mod tests {
         assert!(read("2024-03-10 02:30").starts_with("Unconvertible"));
         assert!(read("2024-11-03 01:30").starts_with("Unconvertible"));
         assert!(read("2024-11-03 02:30").starts_with("Instant"));
+    }
+
+    #[test]
+    fn the_end_of_the_year_9999_is_a_moment_in_every_zone() {
+        for (zone, hours) in [("UTC", 0), ("Europe/Berlin", 1), ("America/New_York", -5), ("Australia/Sydney", 11)] {
+            let rule = Conversion { zone: time_zone(zone), ..Conversion::default() };
+            let last = calendar::timestamp(b"9999-12-31 23:59:59").unwrap();
+            let value = Value::Text(Cow::Borrowed(b"9999-12-31 23:59:59"));
+            let there = last - hours * 3600 * SECOND;
+            assert_eq!(Canonical::read(&value, PgType::Timestamptz, &rule), Canonical::Instant(there), "{zone}");
+            let epoch = Conversion { read: Some(Read::Epoch), ..rule };
+            let [last_second, next] = [0, 1].map(|more| Value::Integer(there / SECOND + more));
+            assert_eq!(Canonical::read(&last_second, PgType::Timestamp, &epoch), Canonical::Timestamp(last), "{zone}");
+            let next = Canonical::read(&next, PgType::Timestamp, &epoch);
+            assert!(matches!(next, Canonical::Unconvertible(..)), "{zone}");
+        }
     }
 
     proptest! {
