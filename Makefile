@@ -48,6 +48,10 @@ shells: ## Render the manual pages in groff, and complete in bash, zsh and fish 
 	cargo build --locked
 	tests/shells.sh target/debug/tenantry
 
+book: ## Make the pages a book, target/book/docs/index.html (needs mdbook: cargo install mdbook)
+	mdbook build docs
+	cp -R specs fixtures target/book
+
 check: ## Compare the committed DDL with what the specs generate
 	cargo run --locked --quiet -- check $(SPECS)
 
