@@ -37,7 +37,10 @@ impl Output {
             .is_some_and(|value| value.to_ascii_lowercase().replace('-', "").contains("utf8"));
         let terminal = terminal_size_of(io::stderr()).map_or(MOST_COLUMNS, |(Width(columns), _)| usize::from(columns));
         let width = terminal.clamp(LEAST_COLUMNS, MOST_COLUMNS);
-        let style = Style { colour: is_terminal && !set("NO_COLOR"), unicode: utf8, graphics, width };
+        // As clap decides for help and usage, so that one run does not do both.
+        let declined = std::env::var_os("CLICOLOR").is_some_and(|value| value == "0");
+        let wanted = set("CLICOLOR_FORCE") || (is_terminal && !declined);
+        let style = Style { colour: wanted && !set("NO_COLOR"), unicode: utf8, graphics, width };
         Self { style, interactive: is_terminal && graphics, log, verb }
     }
 

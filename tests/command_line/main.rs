@@ -5,6 +5,7 @@
 mod check_formats;
 mod hostile;
 mod program;
+mod terminal;
 
 use std::fs;
 use std::path::{Path, PathBuf};
