@@ -12,14 +12,14 @@ use super::sign_off::{self, Files, Receipts};
 use super::target::Opened;
 use super::tenant_files::{Chosen, TenantNames, choose};
 use crate::copy::{
-    Added, Audit, Cutover, Known, NewCutover, Prepared, Session, Tables, add, audit_snapshot, bootstrap, known, settle,
+    Audit, Cutover, Known, NewCutover, Prepared, Session, Tables, add, audit_snapshot, bootstrap, known, settle,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Sources};
 use crate::plan::Plan;
 use crate::postgres::{RunRecord, Server, tables_bytes};
 use crate::report::{
-    DryRun, Figures, SignOff, Surroundings, Values, added_before_json, added_before_text, added_json, added_text,
-    audit_text, cutover_json, cutover_text, finished_json, finished_text, rejects_text, times_text,
+    DryRun, Figures, SignOff, Surroundings, Values, added_before_json, added_before_text, audit_text, cutover_json,
+    cutover_text, finished_json, finished_text, rejects_text, times_text,
 };
 use crate::spec::Role;
 use crate::sqlite::Snapshot;
@@ -208,13 +208,6 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
             }
             CLEAN
         }
-        Ok(Done::Added(added)) => {
-            match arguments.format {
-                Format::Text => output.result(&added_text(&project.plan, &added)),
-                Format::Json => output.json(&added_json(&project.plan, &added)),
-            }
-            if added.verification.is_proven() { CLEAN } else { FAILED }
-        }
         Ok(Done::Run { run, around, kept, audit, source_hash, target, figures, rehearsal }) => {
             super::warnings::of_run(output, &run, &around);
             match arguments.format {
@@ -252,6 +245,10 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
             if run.verification.is_proven() {
                 return CLEAN;
             }
+            if around.added.is_some() {
+                output.tell(Level::Error, "the proof found differences: nothing was added");
+                return FAILED;
+            }
             output.tell(
                 Level::Error,
                 &format!(
@@ -274,7 +271,6 @@ pub(super) enum Done {
         rehearsal: Option<Figures>,
     },
     Finished(RunRecord),
-    Added(Box<Added>),
     AddedBefore {
         tenant: String,
         done: String,
@@ -495,8 +491,10 @@ fn add_tenant(
     if let Known::SameFile(done) = known(session, &tenant, &snapshot)? {
         return Ok(Done::AddedBefore { tenant, done });
     }
+    progress.count(plan, &snapshot);
     progress.phase("audit");
     let (settled, audited, _) = audit_snapshot(plan, &snapshot, &mut |table, rows| progress.rows(table, rows))?;
+    progress.audited(plan, &audited, 1);
     if !audited.findings.is_empty() {
         return Err(Stop::Refused(Box::new(audited)));
     }
@@ -505,12 +503,25 @@ fn add_tenant(
         return Ok(Done::DryRun { audit: audited, target, source_bytes, rehearsal: None });
     }
     source.keep(&mut snapshot)?;
+    source.keep_rejects(&snapshot, &rejects_text(plan, &settled.rejects))?;
     let (spec_hash, tables) = (String::new(), Tables::Created);
     let new =
         NewCutover { spec_hash: &spec_hash, snapshot: &snapshot, settled: &settled, tenants: audited.tenants, tables };
     let jobs = arguments.jobs.into();
     let added = add(session, server, &new, &tenant, jobs, &mut |event| progress.event(event))?;
-    Ok(Done::Added(Box::new(added)))
+    let mut around = source.around(&snapshot, audited.tenants, false, None);
+    around.accounts = settled.accounts;
+    around.added = Some((added.tenant, added.rows));
+    Ok(Done::Run {
+        run: Box::new(added.run),
+        around: Box::new(around),
+        kept: None,
+        audit: Some(audited),
+        source_hash: snapshot.hash.clone(),
+        target: server.describe(),
+        figures: None,
+        rehearsal: None,
+    })
 }
 
 impl Arguments {

@@ -146,6 +146,7 @@ impl RunFiles {
             accounts: accounts_of_files(files),
             resumed,
             replaced,
+            added: None,
             blocked: files.iter().filter_map(|file| file.snapshot.blocked).max(),
             moved_on,
             written,

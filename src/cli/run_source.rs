@@ -95,6 +95,7 @@ impl RunSource {
             accounts: Vec::new(),
             resumed,
             replaced,
+            added: None,
             blocked: snapshot.blocked,
             moved_on,
             written: Vec::new(),

@@ -5,8 +5,8 @@
 //! commits nobody sees any of it, and an addition that was interrupted is begun anew.
 
 use super::execute::Event;
-use super::run::{NewCutover, Session, Tables};
-use super::settle::Account;
+use super::run::{Cutover, NewCutover, Session, Tables};
+use super::steps::Phase;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::emit::qualified_table;
 use crate::failpoint::reach;
@@ -18,7 +18,7 @@ use crate::postgres::{
 use crate::schema::{ColumnId, Deferral, ForeignKeyId, TableId};
 use crate::spec::Roles;
 use crate::sqlite::Snapshot;
-use crate::verify::Verification;
+use std::time::Instant;
 
 /// The schema that a file is moved into before it goes over.
 const BESIDE: &str = "tenantry_added";
@@ -28,12 +28,10 @@ const BESIDE: &str = "tenantry_added";
 pub struct Added {
     /// The tenant, as the run names it.
     pub tenant: String,
-    /// How many rows went over.
+    /// How many rows went over; where the proof is not complete, nothing did.
     pub rows: u64,
-    /// What became of each table's rows, in the file.
-    pub accounts: Vec<Account>,
-    /// The proof of what was moved, made before it went over; where it is not complete, nothing did.
-    pub verification: Verification,
+    /// The run that moved the file beside the tables: its rows, its proof, and how long its phases and the going over took.
+    pub run: Cutover,
 }
 
 /// What is to be known of a tenant before its file is added.
@@ -100,16 +98,20 @@ pub fn add(
     let run = session.begin(&NewCutover { tables: Tables::Created, ..*new })?;
     let first_run = target.last_run().map(|run| run.id);
     let done = session.execute(run, new.settled.rows(new.snapshot), None, jobs, watch)?;
-    let accounts = new.settled.accounts.clone();
-    let mut added = Added { tenant: tenant.to_owned(), rows: 0, accounts, verification: done.verification };
-    if added.verification.is_proven() {
+    let mut added = Added { tenant: tenant.to_owned(), rows: 0, run: done };
+    // The tables beside, which lack statistics, do not stay.
+    added.run.without_statistics = None;
+    if added.run.verification.is_proven() {
         reach("add: before");
+        watch(Event::Phase(Phase::Add));
+        let started = Instant::now();
         let runs = first_run.map(|first| (run, first));
-        let went_over = go_over(plan, &beside, tenant, new.snapshot, runs, target.connection());
+        let went_over = go_over(plan, &beside, (tenant, new.snapshot), runs, target.connection(), watch);
         reach("add: after COMMIT");
         // What stands beside is of no use to anybody, whether it went over or was refused.
         session.roll_back(None)?;
         added.rows = went_over?;
+        added.run.phases.push((Phase::Add, started.elapsed()));
         return Ok(added);
     }
     session.roll_back(None)?;
@@ -133,10 +135,10 @@ fn plan_beside(plan: &Plan) -> Result<Plan, Diagnostics> {
 fn go_over(
     plan: &Plan,
     beside: &Plan,
-    tenant: &str,
-    snapshot: &Snapshot,
+    (tenant, snapshot): (&str, &Snapshot),
     runs: Option<(i64, i64)>,
     connection: &mut Connection,
+    watch: &mut dyn FnMut(Event),
 ) -> Result<u64, Diagnostic> {
     let target = &plan.rewritten.target;
     let mut transaction = connection.begin()?;
@@ -157,13 +159,15 @@ fn go_over(
         if triggers {
             transaction.execute(&format!("ALTER TABLE {own} DISABLE TRIGGER USER"), &purpose)?;
         }
-        rows +=
-            transaction.execute(&format!("INSERT INTO {own} ({columns}) SELECT {columns} FROM {others}"), &purpose)?;
+        let sql = format!("INSERT INTO {own} ({columns}) SELECT {columns} FROM {others}");
+        let of_table = transaction.execute(&sql, &purpose)?;
+        rows += of_table;
         if triggers {
             transaction.execute(&format!("ALTER TABLE {own} ENABLE TRIGGER USER"), &purpose)?;
         }
         prove(plan, beside, (table, column), &mut transaction)?;
         continue_identities(plan, beside, table, &mut transaction)?;
+        watch(Event::Rows { table: target.table(table).name.clone(), rows: of_table });
     }
     if !deferred.is_empty() {
         transaction.execute("SET CONSTRAINTS ALL IMMEDIATE", "check the foreign keys")?;

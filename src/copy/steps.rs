@@ -23,6 +23,8 @@ pub enum Phase {
     Isolation,
     /// Statistics for the planner.
     Finish,
+    /// One more tenant goes over to those that are there.
+    Add,
 }
 
 impl Phase {
@@ -36,6 +38,7 @@ impl Phase {
             Self::Verify => "verify",
             Self::Isolation => "isolation",
             Self::Finish => "finish",
+            Self::Add => "add",
         }
     }
 }

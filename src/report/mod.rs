@@ -25,7 +25,7 @@ mod verification;
 mod why;
 mod why_row;
 
-pub use added::{added_before_json, added_before_text, added_json, added_text};
+pub use added::{added_before_json, added_before_text};
 pub use annotations::{github_annotations, sarif};
 pub use audit::{Values, audit_json, audit_text, audit_text_with, rejects_text};
 pub use check::{Checked, Denied, check_json};

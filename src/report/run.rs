@@ -23,6 +23,8 @@ pub struct Surroundings {
     pub resumed: bool,
     /// The run whose place this one has taken.
     pub replaced: Option<RolledBack>,
+    /// The tenant that was added to those that are there, and how many rows went over.
+    pub added: Option<(String, u64)>,
     /// How long the application could not write; `None` where it could.
     pub blocked: Option<Duration>,
     /// What became of the source meanwhile.
@@ -57,7 +59,14 @@ pub fn cutover_text(run: &Cutover, around: &Surroundings) -> String {
         run.phases.iter().map(|(phase, took)| format!("{} {:.2} s", phase.name(), took.as_secs_f64())).collect();
     let resumed = if around.resumed { ", continued" } else { "" };
     let tenants = around.tenants;
-    text.push_str(&format!("{} rows copied{resumed}, {tenants} tenants; {}\n", copied_rows(run), phases.join(", ")));
+    let what = match &around.added {
+        None => format!("{} rows copied{resumed}, {tenants} tenants", copied_rows(run)),
+        Some((tenant, rows)) if run.verification.is_proven() => {
+            format!("{rows} rows of {} added to those that were there", visible(tenant))
+        }
+        Some((tenant, _)) => format!("nothing of {} was added: the proof found differences", visible(tenant)),
+    };
+    text.push_str(&format!("{what}; {}\n", phases.join(", ")));
     if let Some(replaced) = &around.replaced {
         text.push_str(&format!("the run of {} was undone for it\n", visible(&replaced.started)));
     }
@@ -134,6 +143,7 @@ pub fn cutover_json(
     value["rows_and_keys_seconds"] = json!(run.rows_and_keys.as_secs_f64());
     value["without_statistics"] = json!(run.without_statistics.as_ref().map(|reason| &reason.message));
     value["resumed"] = json!(around.resumed);
+    value["added"] = json!(around.added.as_ref().map(|(tenant, rows)| json!({ "tenant": tenant, "rows": rows })));
     value["replaced"] = json!(around.replaced.as_ref().map(|run| &run.started));
     value["source"] = json!({
         "blocked_seconds": around.blocked.map(|blocked| blocked.as_secs_f64()),
