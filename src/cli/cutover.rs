@@ -394,10 +394,7 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
     make_roles(arguments, plan, &mut session)?;
     let tables = arguments.tables();
     if arguments.dry_run {
-        let mut found = session.preflight(&snapshot, tables).err().unwrap_or_default();
-        // The run itself would create them first.
-        found.0.retain(|error| !(arguments.bootstrap && error.code == "role-missing"));
-        found.into_result(())?;
+        refuse_unfit(arguments, session.preflight(&snapshot, tables))?;
         let (target, source_bytes) = (target.describe(), snapshot.bytes);
         return Ok(Done::DryRun { audit: audited, target, source_bytes, rehearsal });
     }
@@ -467,6 +464,14 @@ pub(super) fn make_roles(arguments: &Arguments, plan: &Plan, session: &mut Sessi
     let password = |role: Role| std::env::var(role.password_variable()).ok().filter(|password| !password.is_empty());
     bootstrap(plan, session.connection(), &password)?;
     Ok(())
+}
+
+/// Tells a dry run what the run itself would be refused for.
+pub(super) fn refuse_unfit(arguments: &Arguments, found: Result<(), Diagnostics>) -> Result<(), Diagnostics> {
+    let mut found = found.err().unwrap_or_default();
+    // The run itself would create them first.
+    found.0.retain(|error| !(arguments.bootstrap && error.code == "role-missing"));
+    found.into_result(())
 }
 
 /// Says whether a run adds one more tenant to a target that holds others.

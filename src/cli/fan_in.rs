@@ -1,7 +1,8 @@
 //! A cutover of several files at once: one run, one journal, a tenant for each.
 
 use super::cutover::{
-    Arguments, Done, Stop, finished, make_roles, nothing_to_continue, open, refuse_other_inputs, unfinished,
+    Arguments, Done, Stop, finished, make_roles, nothing_to_continue, open, refuse_other_inputs, refuse_unfit,
+    unfinished,
 };
 use super::progress::Progress;
 use super::project::Project;
@@ -76,20 +77,23 @@ pub(super) fn steps(
     make_roles(arguments, &plan, &mut session)?;
     let tables = arguments.tables();
     if arguments.dry_run {
-        session.preflight_files(&files, tables)?;
+        refuse_unfit(arguments, session.preflight_files(&files, tables))?;
         let source_bytes = files.iter().map(|file| file.snapshot.bytes).sum();
         return Ok(Done::DryRun { audit: audited, target: target.describe(), source_bytes, rehearsal: None });
     }
-    let replaced = match last {
-        Some(_) if arguments.replace => Some(session.roll_back(arguments.discard_new_rows)?),
-        _ => None,
-    };
-    session.preflight_files(&files, tables)?;
+    match arguments.replace && last.is_some() {
+        true => session.refuse_replace(arguments.discard_new_rows)?,
+        false => session.preflight_files(&files, tables)?,
+    }
     for file in &mut files {
         sources.keep(&mut file.snapshot)?;
         sources.keep_rejects(&file.snapshot, &rejects_text(&plan, &file.settled.rejects))?;
     }
-    let id = session.begin_files(&NewFiles { spec_hash: &spec_hash, files: &files, tables })?;
+    let new = NewFiles { spec_hash: &spec_hash, files: &files, tables };
+    let (replaced, id) = match arguments.replace {
+        true => session.replace_files(arguments.discard_new_rows, &new)?,
+        false => (None, session.begin_files(&new)?),
+    };
     let jobs = arguments.jobs.into();
     let run = session.execute_files(id, &files, jobs, &mut |event| progress.event(event));
     let run = run.map_err(|error| Stop::Interrupted(error.into()))?;

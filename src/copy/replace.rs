@@ -5,9 +5,10 @@
 
 use super::execute::Moved;
 use super::rollback::{RolledBack, undo};
-use super::run::{NewCutover, Session, preflight, record};
+use super::run::{Facts, NewCutover, NewFiles, Session, Tables, preflight, record};
 use crate::diagnostic::Diagnostics;
 use crate::failpoint::reach;
+use crate::postgres::{FileRecord, RejectedRow, RunRecord};
 
 impl Session<'_> {
     /// Finds out what would keep the last run from being undone, by undoing it and taking that back.
@@ -32,18 +33,49 @@ impl Session<'_> {
         discard: Option<u64>,
         new: &NewCutover<'_>,
     ) -> Result<(Option<RolledBack>, i64), Diagnostics> {
-        let plan = self.plan;
         let Some(old) = self.last_run().cloned() else { return Ok((None, self.begin(new)?)) };
         self.prove_kept_out(new.snapshot, new.settled)?;
         let (facts, rejects) = self.facts(new);
+        let moved = Moved::Database(new.snapshot);
+        let (undone, run) = self.take_place(&old, discard, (moved, new.tables), (&facts, &rejects, &[]))?;
+        Ok((Some(undone), run))
+    }
+
+    /// Does the same with a run that moves several files.
+    ///
+    /// # Errors
+    /// Those of [`Session::replace`].
+    pub fn replace_files(
+        &mut self,
+        discard: Option<u64>,
+        new: &NewFiles<'_>,
+    ) -> Result<(Option<RolledBack>, i64), Diagnostics> {
+        let Some(old) = self.last_run().cloned() else { return Ok((None, self.begin_files(new)?)) };
+        self.prove_files_kept_out(new.files)?;
+        let reasons = new.reject_reasons();
+        let (facts, files) = self.facts_of_files(new);
+        let rejects = new.rejects(self.plan, &reasons);
+        let moved = Moved::Files(new.files);
+        let (undone, run) = self.take_place(&old, discard, (moved, new.tables), (&facts, &rejects, &files))?;
+        Ok((Some(undone), run))
+    }
+
+    fn take_place(
+        &mut self,
+        old: &RunRecord,
+        discard: Option<u64>,
+        (moved, tables): (Moved<'_>, Tables),
+        (facts, rejects, files): (&Facts<'_>, &[RejectedRow<'_>], &[FileRecord]),
+    ) -> Result<(RolledBack, i64), Diagnostics> {
+        let plan = self.plan;
         let mut transaction = self.control.begin()?;
-        let undone = undo(plan, &old, discard, &mut transaction)?;
-        preflight(plan, Moved::Database(new.snapshot), new.tables, &mut transaction)?;
-        let run = record(plan, &facts, &rejects, &[], &mut transaction)?;
+        let undone = undo(plan, old, discard, &mut transaction)?;
+        preflight(plan, moved, tables, &mut transaction)?;
+        let run = record(plan, facts, rejects, files, &mut transaction)?;
         reach("replace: before COMMIT");
         transaction.commit()?;
         reach("replace: after COMMIT");
         self.find_runs()?;
-        Ok((Some(undone), run))
+        Ok((undone, run))
     }
 }

@@ -191,20 +191,9 @@ impl<'s> Session<'s> {
     pub fn begin_files(&mut self, new: &NewFiles<'_>) -> Result<i64, Diagnostics> {
         self.preflight_files(new.files, new.tables)?;
         self.prove_files_kept_out(new.files)?;
-        let reasons: Vec<Vec<String>> = new.files.iter().map(TenantFile::reject_reasons).collect();
-        let rejects = new.files.iter().zip(&reasons).flat_map(|(file, reasons)| {
-            let rejects = file.settled.rejects.iter().zip(reasons);
-            rejects.map(|(reject, reason)| RejectedRow { reason, ..recorded(self.plan, reject) })
-        });
-        let rejects: Vec<RejectedRow<'_>> = rejects.collect();
-        let files: Vec<FileRecord> = new.files.iter().map(TenantFile::record).collect();
-        let facts = Facts {
-            binding: self.binding(new.spec_hash, &hash_of_files(new.files)),
-            kept_at: new.files.first().and_then(|file| file.snapshot.kept_at()),
-            tenants: new.files.len(),
-            tables: new.tables,
-        };
-        self.record(&facts, &rejects, &files)
+        let reasons = new.reject_reasons();
+        let (facts, files) = self.facts_of_files(new);
+        self.record(&facts, &new.rejects(self.plan, &reasons), &files)
     }
 
     fn record(
@@ -265,6 +254,17 @@ impl<'s> Session<'s> {
             tables: new.tables,
         };
         (facts, rejects)
+    }
+
+    /// Returns what the journal gets to know of a run that moves several files, and of these.
+    pub(super) fn facts_of_files<'n>(&self, new: &NewFiles<'n>) -> (Facts<'n>, Vec<FileRecord>) {
+        let facts = Facts {
+            binding: self.binding(new.spec_hash, &hash_of_files(new.files)),
+            kept_at: new.files.first().and_then(|file| file.snapshot.kept_at()),
+            tenants: new.files.len(),
+            tables: new.tables,
+        };
+        (facts, new.files.iter().map(TenantFile::record).collect())
     }
 
     /// Reads again which runs the journal has.
@@ -398,6 +398,25 @@ pub struct NewFiles<'c> {
     pub files: &'c [TenantFile],
     /// What is to be there before.
     pub tables: Tables,
+}
+
+impl<'c> NewFiles<'c> {
+    /// Says why the rows of each file are rejected.
+    pub(super) fn reject_reasons(&self) -> Vec<Vec<String>> {
+        self.files.iter().map(TenantFile::reject_reasons).collect()
+    }
+
+    /// Returns the rejected rows of all files, with those reasons.
+    pub(super) fn rejects<'r>(&self, plan: &'r Plan, reasons: &'r [Vec<String>]) -> Vec<RejectedRow<'r>>
+    where
+        'c: 'r,
+    {
+        let rejects = self.files.iter().zip(reasons).flat_map(|(file, reasons)| {
+            let rejects = file.settled.rejects.iter().zip(reasons);
+            rejects.map(|(reject, reason)| RejectedRow { reason, ..recorded(plan, reject) })
+        });
+        rejects.collect()
+    }
 }
 
 /// What a run of several files has copied, as its journal knows it.
