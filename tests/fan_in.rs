@@ -496,7 +496,9 @@ fn nobody_writes_to_any_of_the_files_until_a_run_that_freezes_them_has_ended() {
     let (code, text) = case.cutover(&[&ALL[..], &["--freeze"]].concat());
     assert!(code == Some(2) && text.contains("shops/shop-08.db") && text.contains("shops/shop-09.db"), "{text}");
     assert!(!text.contains("shops/shop-01.db") && case.left() == 0 && write(1), "{text}");
-    ["shops/shop-08.db", "shops/shop-09.db"].map(|name| std::fs::remove_file(case.path(name)).unwrap());
+    for name in ["shops/shop-08.db", "shops/shop-09.db"] {
+        std::fs::remove_file(case.path(name)).unwrap();
+    }
 
     let before = bytes();
     let arguments = ["cutover", "spec.yaml", "--target", &case.url, "--work-dir", "work", "--freeze"];
@@ -526,6 +528,23 @@ fn nobody_writes_to_any_of_the_files_until_a_run_that_freezes_them_has_ended() {
     let (code, text) = case.cutover(&[&ALL[..], &["--freeze", "--resume"]].concat());
     assert!(code == Some(0) && text.contains("continued, 4 tenants"), "{text}");
     assert!(text.contains("1 of the files have been written to") && text.contains("shops/shop-04.db"), "{text}");
+}
+
+#[test]
+fn more_files_are_frozen_than_a_program_is_given_open_files_to_begin_with() {
+    let case = Case::new(30);
+    (1..=30).for_each(|number| case.change(number, "PRAGMA journal_mode = WAL"));
+    let limited = |limits: &str| {
+        let program = env!("CARGO_BIN_EXE_tenantry");
+        let run = format!(
+            "{limits}; exec {program} cutover spec.yaml --source 'shops/*.db' --freeze --dry-run --target \"$0\""
+        );
+        said(Command::new("bash").current_dir(case.folder.path()).args(["-c", &run, &case.url]))
+    };
+    let (code, text) = limited("ulimit -Sn 64");
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = limited("ulimit -n 64");
+    assert!(code == Some(2) && text.contains("source-not-frozen") && text.contains("64 files open"), "{text}");
 }
 
 /// How many files the long form moves.

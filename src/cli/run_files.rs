@@ -7,7 +7,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::ident::visible;
 use crate::postgres::{FileRecord, RunRecord};
 use crate::report::{MovedOn, Surroundings};
-use crate::sqlite::{Frozen, Snapshot, Taking, WorkDir};
+use crate::sqlite::{Frozen, Snapshot, Taking, WorkDir, make_room_for_frozen};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -33,6 +33,9 @@ impl RunFiles {
     }
 
     fn with(arguments: &Arguments, paths: Vec<PathBuf>, work: Option<WorkDir>) -> Result<Self, Diagnostics> {
+        if arguments.freeze {
+            make_room_for_frozen(paths.len())?;
+        }
         let mut errors = Diagnostics::default();
         let mut frozen = Vec::new();
         for path in paths.iter().filter(|_| arguments.freeze) {

@@ -3,6 +3,7 @@
 use super::source_file::{PATIENCE, beside, header, not_a_database, unreadable};
 use crate::diagnostic::Diagnostic;
 use crate::ident::visible;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs;
@@ -52,6 +53,28 @@ impl Frozen {
         connection.execute_batch("PRAGMA wal_autocheckpoint = 0; BEGIN IMMEDIATE").map_err(failed)?;
         Ok(Self { _connection: connection, path })
     }
+}
+
+/// What a frozen database keeps open: itself, its log, and the index of that.
+const OPEN_EACH: u64 = 3;
+
+/// What the rest of a run keeps open, with much to spare.
+const OPEN_BESIDE: u64 = 256;
+
+/// Makes sure that so many databases can be held frozen at once: a program is given few open files to begin with, and may
+/// ask for more.
+///
+/// # Errors
+/// `source-not-frozen` where it may not have as many.
+pub fn make_room_for_frozen(databases: usize) -> Result<(), Diagnostic> {
+    let wanted = databases as u64 * OPEN_EACH + OPEN_BESIDE;
+    let Ok((now, most)) = getrlimit(Resource::RLIMIT_NOFILE) else { return Ok(()) };
+    if now >= wanted || setrlimit(Resource::RLIMIT_NOFILE, wanted.min(most), most).is_ok() && most >= wanted {
+        return Ok(());
+    }
+    let message = format!("{databases} databases cannot be frozen at once: a program may have {most} files open here");
+    Err(Diagnostic::error("source-not-frozen", message)
+        .help(format!("allow {wanted} (`ulimit -Hn`), or stop the applications and leave --freeze out")))
 }
 
 /// Says whether a journal beside a database has to be rolled back before anybody can read.

@@ -45,7 +45,7 @@ mod work_dir;
 pub use database::{Database, version};
 pub use differences::schema_differences;
 pub use editor::Editor;
-pub use freeze::Frozen;
+pub use freeze::{Frozen, make_room_for_frozen};
 pub use read::{read_schema, read_source, schema_hash};
 pub use row_expression::row_expression;
 pub use sample::{Agreement, UndeclaredReference, agreement, undeclared_references};
