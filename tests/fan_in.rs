@@ -547,6 +547,49 @@ fn more_files_are_frozen_than_a_program_is_given_open_files_to_begin_with() {
     assert!(code == Some(2) && text.contains("source-not-frozen") && text.contains("64 files open"), "{text}");
 }
 
+#[test]
+fn a_rehearsal_of_several_files_writes_a_runbook_whose_commands_work() {
+    let case = Case::new(4);
+    std::fs::write(case.path("out.sql"), "").unwrap();
+    std::fs::write(case.path("spec.yaml"), SPEC.replace("schema.sql\n", "schema.sql\noutput: out.sql\n")).unwrap();
+    assert_eq!(case.run(&["emit", "spec.yaml", "--write"]).0, Some(0));
+    let lines: String = (1..=4).map(|number| format!("shops/shop-{number:02}.db,shop {number}\n")).collect();
+    std::fs::write(case.path("map.csv"), format!("path,tenant\n{lines}")).unwrap();
+    let rehearsal = ["cutover", "spec.yaml", "--target", "scratch", "--tenant-map", "map.csv", "--runbook", "run.md"];
+    let (code, text) = case.run(&[&rehearsal[..], &ALL].concat());
+    assert!(code == Some(0) && text.contains("wrote run.md"), "{text}");
+    let runbook = std::fs::read_to_string(case.path("run.md")).unwrap();
+    assert!(runbook.contains("tenants, 4 files of ") && runbook.contains("\n| constraints | "), "{runbook}");
+    let figures: serde_json::Value = serde_json::from_slice(&std::fs::read(case.path("run.json")).unwrap()).unwrap();
+    // What they share counts once: 4 shops, 20 customers, 20 addresses, 38 invoices, 8 settings, 6 currencies and 2 words.
+    assert!(figures["rows"] == 98 && figures["files"] == 4 && figures["tenants"] == 4, "{figures}");
+
+    let (_, since) = runbook.split_once("--source FILE --tenant ID").unwrap_or_else(|| panic!("{runbook}"));
+    let (since, _) = since.split_once('`').unwrap();
+    let since = format!("tenantry verify spec.yaml --source shops/shop-02.db --tenant 'shop 2'{since}");
+    let commands = runbook.lines().filter(|line| line.starts_with("tenantry "));
+    let commands = commands.map(|line| line.split("  #").next().unwrap());
+    let (last, mut commands): (Vec<&str>, Vec<&str>) =
+        commands.partition(|line| line.contains("--resume") || line.contains(" rollback "));
+    assert_eq!((last.len(), commands.len()), (2, 7), "{runbook}");
+    commands.push(&since);
+    commands.extend(last);
+    let programs = std::path::Path::new(env!("CARGO_BIN_EXE_tenantry")).parent().unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let mut told = Vec::new();
+    for command in &commands {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).current_dir(case.folder.path()).env("PATH", &path).env("DATABASE_URL", &case.url);
+        let (code, text) = said(&mut shell);
+        // A doctor may have something to remark about a server for tests.
+        assert!(code == Some(0) || command.contains(" doctor ") && code == Some(1), "{command}: {text}");
+        told.push(text);
+    }
+    assert!(commands[3].ends_with("--dry-run") && told[3].contains("in the rehearsal of 2"), "{}", told[3]);
+    assert!(told[4].contains("rehearsal of 2") && told[4].contains("in all "), "{}", told[4]);
+    assert!(told[8].contains("finished already") && told[9].contains("undone"), "{told:#?}");
+}
+
 /// How many files the long form moves.
 fn many() -> usize {
     std::env::var("FILES").ok().and_then(|files| files.parse().ok()).unwrap_or(1000)

@@ -16,7 +16,7 @@ use crate::copy::{
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Sources};
 use crate::plan::Plan;
-use crate::postgres::{RunRecord, Server, tables_bytes};
+use crate::postgres::{RunRecord, Server};
 use crate::report::{
     DryRun, Figures, SignOff, Surroundings, Values, added_before_json, added_before_text, audit_text, cutover_json,
     cutover_text, finished_json, finished_text, rejects_text, times_text,
@@ -416,9 +416,7 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
     around.accounts = settled.accounts;
     let mut figures = Figures::new(&audited, &run, &progress.before(), progress.elapsed());
     figures.bind(&session.binding(&spec_hash, &snapshot.hash), (snapshot.bytes, sign_off::now(), arguments.jobs));
-    let names: Vec<&str> = plan.rewritten.target.tables.iter().map(|table| table.name.as_str()).collect();
-    // The run has ended: what cannot be measured now does not undo it.
-    figures.target_bytes = tables_bytes(session.connection(), &plan.tenancy.target_schema, &names).unwrap_or(0);
+    figures.measure(session.connection(), plan);
     drop(session);
     let described = target.describe();
     let kept = if arguments.keep && run.verification.is_proven() { target.keep()? } else { None };

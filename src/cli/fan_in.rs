@@ -7,6 +7,7 @@ use super::cutover::{
 use super::progress::Progress;
 use super::project::Project;
 use super::run_files::RunFiles;
+use super::sign_off::now;
 use super::target::Opened;
 use super::tenant_files::gather;
 use crate::copy::{CopiedFiles, NewFiles, Session, TenantFile, audit_files, hash_of_files};
@@ -14,7 +15,7 @@ use crate::diagnostic::Diagnostic;
 use crate::ident::visible;
 use crate::plan::Plan;
 use crate::postgres::{AddedTenant, FileRecord, RunRecord};
-use crate::report::rejects_text;
+use crate::report::{Figures, rejects_text};
 use std::path::PathBuf;
 
 /// Runs, or continues, a cutover of several files; a run that is continued knows its files itself.
@@ -24,12 +25,9 @@ pub(super) fn steps(
     project: &mut Project,
     progress: &mut Progress,
 ) -> Result<Done, Stop> {
-    if arguments.runbook.is_some() {
-        return Err(Diagnostic::error("runbook-one-file", "--runbook is for the rehearsal of one database")
-            .help("leave it out; the summary of the run tells the time of each phase")
-            .into());
-    }
     let target = open(arguments, progress)?;
+    let is_scratch = arguments.target.trim() == "scratch";
+    let rehearsal = if is_scratch { None } else { super::rehearsal::read(arguments)? };
     let spec_hash = project.run_hash();
     // The plan names no tenant here; the files' own plans do.
     let plan = project.plan.clone();
@@ -50,7 +48,7 @@ pub(super) fn steps(
         return Err(nothing_to_continue().into());
     }
     progress.phase("snapshot");
-    let sources = RunFiles::open(arguments, paths, arguments.target.trim() == "scratch")?;
+    let sources = RunFiles::open(arguments, paths, is_scratch)?;
     let mut files = gather(project, paths, &arguments.names, &mut |number| {
         progress.rows("files", number as u64);
         sources.snapshot(number)
@@ -79,7 +77,7 @@ pub(super) fn steps(
     if arguments.dry_run {
         refuse_unfit(arguments, session.preflight_files(&files, tables))?;
         let source_bytes = files.iter().map(|file| file.snapshot.bytes).sum();
-        return Ok(Done::DryRun { audit: audited, target: target.describe(), source_bytes, rehearsal: None });
+        return Ok(Done::DryRun { audit: audited, target: target.describe(), source_bytes, rehearsal });
     }
     match arguments.replace && last.is_some() {
         true => session.refuse_replace(arguments.discard_new_rows)?,
@@ -98,6 +96,14 @@ pub(super) fn steps(
     let run = session.execute_files(id, &files, jobs, &mut |event| progress.event(event));
     let run = run.map_err(|error| Stop::Interrupted(error.into()))?;
     let around = sources.around(&files, false, replaced);
+    let source_hash = hash_of_files(&files);
+    let mut figures = Figures::new(&audited, &run, &progress.before(), progress.elapsed());
+    let source_bytes = files.iter().map(|file| file.snapshot.bytes).sum();
+    figures.bind(&session.binding(&spec_hash, &source_hash), (source_bytes, now(), arguments.jobs));
+    figures.files = Some(files.len());
+    // The proof knows how many rows are there: those that files share are one.
+    figures.rows = run.verification.tables.iter().map(|table| table.target_rows).sum();
+    figures.measure(session.connection(), &plan);
     drop(session);
     let described = target.describe();
     let kept = if arguments.keep && run.verification.is_proven() { target.keep()? } else { None };
@@ -106,10 +112,10 @@ pub(super) fn steps(
         around: Box::new(around),
         kept,
         audit: Some(audited),
-        source_hash: hash_of_files(&files),
+        source_hash,
         target: described,
-        figures: None,
-        rehearsal: None,
+        figures: Some(Box::new(figures)),
+        rehearsal,
     })
 }
 

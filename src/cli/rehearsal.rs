@@ -50,9 +50,19 @@ fn figures_path(runbook: &Path) -> PathBuf {
 }
 
 fn commands(runbook: &Path, arguments: &Arguments) -> Commands {
-    let source = arguments.source.first().map_or(Path::new("app.db"), PathBuf::as_path);
-    let tenant =
-        arguments.names.tenant.as_ref().map(|tenant| format!(" --tenant {}", quoted(tenant))).unwrap_or_default();
+    let sources: Vec<String> =
+        arguments.source.iter().map(|source| format!("--source {}", quoted_path(source))).collect();
+    let names = &arguments.names;
+    let mut tenant = String::new();
+    if let Some(id) = &names.tenant {
+        tenant.push_str(&format!(" --tenant {}", quoted(id)));
+    }
+    if let Some(query) = &names.tenant_query {
+        tenant.push_str(&format!(" --tenant-query {}", quoted(query)));
+    }
+    if let Some(map) = &names.tenant_map {
+        tenant.push_str(&format!(" --tenant-map {}", quoted_path(map)));
+    }
     let mut more = format!(" --runbook {}", quoted_path(runbook));
     if arguments.jobs != super::cutover::JOBS {
         more.push_str(&format!(" --jobs {}", arguments.jobs));
@@ -75,8 +85,9 @@ fn commands(runbook: &Path, arguments: &Arguments) -> Commands {
     let spec = quoted_path(&arguments.spec);
     Commands {
         spec,
-        database: format!("--source {}", quoted_path(source)),
+        database: sources.join(" "),
         tenant,
+        tenant_of_run: names.tenant.as_ref().map(|id| format!(" --tenant {}", quoted(id))).unwrap_or_default(),
         more,
         folder: visible(&super::run_source::folder(arguments).to_string_lossy()).into_owned(),
         freezes: arguments.freeze,

@@ -2,7 +2,8 @@
 
 use super::json::SCHEMA_VERSION;
 use crate::copy::{Audit, Cutover};
-use crate::postgres::Binding;
+use crate::plan::Plan;
+use crate::postgres::{Binding, Connection, tables_bytes};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ pub struct Figures {
     pub target_bytes: u64,
     /// How many tenants there were.
     pub tenants: usize,
+    /// How many files they came from; absent where that was one database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<usize>,
     /// How many connections worked side by side.
     pub jobs: u16,
     /// The phases and their seconds; those that move rows and make keys overlap.
@@ -65,6 +69,7 @@ impl Figures {
             encoded_bytes: encoded_bytes(audit),
             target_bytes: 0,
             tenants: audit.tenants,
+            files: None,
             jobs: 0,
             phases: before.iter().copied().chain(steps).map(time).collect(),
             total_seconds: total.as_secs_f64(),
@@ -79,6 +84,13 @@ impl Figures {
         self.source_bytes = source_bytes;
         self.made_at = made_at;
         self.jobs = jobs;
+    }
+
+    /// Asks the target what the tables of the run take.
+    pub fn measure(&mut self, target: &mut Connection, plan: &Plan) {
+        let names: Vec<&str> = plan.rewritten.target.tables.iter().map(|table| table.name.as_str()).collect();
+        // The run has ended: what cannot be measured now does not undo it.
+        self.target_bytes = tables_bytes(target, &plan.tenancy.target_schema, &names).unwrap_or(0);
     }
 
     /// Returns the seconds of a phase.

@@ -9,10 +9,12 @@ use crate::postgres::bytes_text;
 pub struct Commands {
     /// The spec, as a shell takes it.
     pub spec: String,
-    /// What names the source: `--source app.db`.
+    /// What names the source: `--source app.db`, or `--source 'tenants/*.db'`.
     pub database: String,
-    /// What names the tenant, with a space before it, where the run names one.
+    /// What names the tenant, or says where those of several files are found, with a space before it.
     pub tenant: String,
+    /// What names the tenant of a run that moves one database, with a space before it.
+    pub tenant_of_run: String,
     /// Whatever else the rehearsal was given that the real run needs.
     pub more: String,
     /// The folder that the real run keeps its snapshot in.
@@ -26,7 +28,7 @@ const TARGET: &str = "--target env:DATABASE_URL";
 
 /// Writes the runbook.
 pub fn runbook(figures: &Figures, commands: &Commands) -> String {
-    let Commands { spec, database, tenant, more, folder, freezes } = commands;
+    let Commands { spec, database, tenant, tenant_of_run, more, folder, freezes } = commands;
     let source = format!("{database}{tenant}");
     let command = format!("tenantry cutover {spec} {source} {TARGET}{more}");
     // Whoever continues has no source to freeze or to block.
@@ -46,10 +48,26 @@ pub fn runbook(figures: &Figures, commands: &Commands) -> String {
                   moved; the report says so. (`--freeze` takes SQLite's write lock for as long as the run lasts.)"
         }
     };
+    let bytes = bytes_text(figures.source_bytes);
+    // One database can be asked for more than several: how much room it needs, and what has become of its rows since.
+    let (origin, every, doctor, since) = match figures.files {
+        None => (
+            format!("a source of {bytes}"),
+            "",
+            format!(" {database}"),
+            format!("`tenantry verify {spec} {source} {TARGET} --since-run`"),
+        ),
+        Some(files) => (
+            format!("{files} files of {bytes} together"),
+            " This goes for the application of every file.",
+            String::new(),
+            format!("`tenantry verify {spec} --source FILE --tenant ID {TARGET} --since-run` for each file"),
+        ),
+    };
     format!(
         "# Runbook: cutover of {spec}\n\n\
          Written by a rehearsal into a scratch PostgreSQL that ended at {made_at} and was proven: {row_count} rows of {tenants} \
-         tenants, a source of {source_bytes}, tenantry {tool}, {jobs} connections. The figures are those of this machine; a \
+         tenants, {origin}, tenantry {tool}, {jobs} connections. The figures are those of this machine; a \
          server that is slower or far away takes longer, and `--dry-run` scales them to the rows of the day.\n\n\
          ## How long it takes, and until when one can abort\n\n\
          | phase | minutes | what happens | to abort |\n|---|---|---|---|\n{phases}\
@@ -58,14 +76,14 @@ pub fn runbook(figures: &Figures, commands: &Commands) -> String {
          and for sorting, and {source_bytes} for the snapshot here.\n\n\
          Whatever stops the run, on purpose or not: what was committed stays, and either of these goes on from there.\n\n\
          ```console\n\
-         tenantry cutover {spec} {TARGET}{tenant}{resume} --resume    # finish it\n\
+         tenantry cutover {spec} {TARGET}{tenant_of_run}{resume} --resume    # finish it\n\
          tenantry rollback {spec} {TARGET}                  # or undo it\n\
          ```\n\n\
          ## Before\n\n\
          Put the server's address into `DATABASE_URL`; passwords belong into a password file or that variable, not on the command line.\n\n\
          ```console\n\
          tenantry check {spec}\n\
-         tenantry doctor {TARGET} {database}\n\
+         tenantry doctor {TARGET}{doctor}\n\
          tenantry audit {spec} {source}\n\
          {command} --dry-run\n\
          ```\n\n\
@@ -75,7 +93,7 @@ pub fn runbook(figures: &Figures, commands: &Commands) -> String {
          - [ ] the roles that the spec names are there; where they are not, the run gets `--bootstrap`\n\
          - [ ] nobody else changes the target's schema meanwhile\n\n\
          ## The run\n\n\
-         {stop}\n\
+         {stop}{every}\n\
          2. Run it; its times are shown beside those above.\n\n\
          ```console\n\
          {command}\n\
@@ -89,7 +107,7 @@ pub fn runbook(figures: &Figures, commands: &Commands) -> String {
          ```\n\n\
          - [ ] the report does not say that the source has been written to since its snapshot\n\
          - [ ] the application reads, and writes a row of its own in one tenant; another tenant does not see it\n\
-         - [ ] `tenantry verify {spec} {source} {TARGET} --since-run` once it is in use: nothing of the run is missing\n\
+         - [ ] {since} once it is in use: nothing of the run is missing\n\
          - [ ] the snapshot in `{folder}` is put away as the backup of what was moved, and the source is set aside, read-only\n\n\
          ## The way back\n\n\
          As long as the application has not written to the target, `tenantry rollback {spec} {TARGET}` leaves it as it was before, and \
@@ -98,7 +116,7 @@ pub fn runbook(figures: &Figures, commands: &Commands) -> String {
         made_at = figures.made_at,
         row_count = figures.rows,
         tenants = figures.tenants,
-        source_bytes = bytes_text(figures.source_bytes),
+        source_bytes = bytes,
         target_bytes = bytes_text(figures.target_bytes),
         tool = visible(&figures.tool),
         jobs = figures.jobs,
