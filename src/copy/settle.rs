@@ -5,6 +5,7 @@
 //! with it. That changes what others find, so it is done again until nothing changes. What is left is audited, moved and
 //! proven like any other database, and the accounts close: each row of the source is still there, or left out, or rejected.
 
+use super::audit::place;
 use super::rows::{SourceTable, learn_keys};
 use crate::diagnostic::Diagnostic;
 use crate::ident::{quote_always, visible};
@@ -277,7 +278,7 @@ impl Settling<'_> {
                     None => {}
                     Some(Verdict::Reject(fault)) => {
                         let code = planted!(ReasonMistaken, fault.kind.code(), "several-tenants");
-                        let reason = text(&fault.reason);
+                        let reason = text(&format!("{}: {}", place(plan, source, fault.kind), fault.reason));
                         doomed_rows.push(format!("({row}, 1, '{code}', {reason})"));
                     }
                     Some(Verdict::Clear(references)) => {
@@ -386,7 +387,7 @@ impl Settling<'_> {
                 continue;
             }
             let before = self.marked(child)?;
-            let reason = text(&format!("refers to a row of {} that is rejected", plan.source.table(parent).name));
+            let reason = text(&format!("{}: refers to a row that is rejected", plan.reference_text(id)));
             self.editor.execute_temp(&format!(
                 "INSERT OR IGNORE INTO temp.{} SELECT {of_child}, {}, 'parent-rejected', {reason} {from};",
                 doomed(child),

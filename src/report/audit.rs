@@ -1,5 +1,6 @@
 //! Audits as people and machines read them.
 
+use super::counted::counted;
 use super::json::SCHEMA_VERSION;
 use crate::copy::{Account, Audit, Finding, Reject};
 use crate::ident::visible;
@@ -32,7 +33,8 @@ pub fn audit_text_with(plan: &Plan, audit: &Audit, values: Values) -> String {
     }
     if let Some(rest) = audit.findings.get(SHOWN..).filter(|rest| !rest.is_empty()) {
         let rows: u64 = rest.iter().map(|finding| finding.rows).sum();
-        text.push_str(&format!("and {} more findings about {rows} rows: --format json lists them all\n", rest.len()));
+        let (more, rows) = (counted(rest.len(), "more finding"), counted(rows, "row"));
+        text.push_str(&format!("and {more} about {rows}: --format json lists them all\n"));
     }
     for warning in audit.warnings.iter().take(SHOWN) {
         text.push_str(&format!("warning: {}", finding_text(plan, warning, values)));
@@ -47,7 +49,8 @@ pub fn audit_text_with(plan: &Plan, audit: &Audit, values: Values) -> String {
         1 => "1 finding".to_owned(),
         count => format!("{count} findings"),
     };
-    text.push_str(&format!("{outcome}: {rows} rows of {} tables, {} tenants\n", audit.tables.len(), audit.tenants));
+    let (rows, tables) = (counted(rows, "row"), counted(audit.tables.len(), "table"));
+    text.push_str(&format!("{outcome}: {rows} of {tables}, {}\n", counted(audit.tenants, "tenant")));
     text
 }
 
@@ -58,10 +61,14 @@ pub(super) fn accounts_text(plan: &Plan, accounts: &[Account]) -> String {
         .map(|account| {
             let Account { source_rows, left_out, rejected, cleared, .. } = account;
             let name = visible(&plan.source.table(account.table).name);
-            let cleared = if *cleared > 0 { format!("; {cleared} references cleared") } else { String::new() };
+            let cleared =
+                if *cleared > 0 { format!("; {} cleared", counted(*cleared, "reference")) } else { String::new() };
             let moved = source_rows - left_out - rejected;
             let reasons = reasons_text(&account.reasons);
-            format!("{name}: {source_rows} rows = {moved} moved + {rejected} rejected{reasons} + {left_out} left out{cleared}\n")
+            let source_rows = counted(*source_rows, "row");
+            format!(
+                "{name}: {source_rows} = {moved} moved + {rejected} rejected{reasons} + {left_out} left out{cleared}\n"
+            )
         })
         .collect()
 }
@@ -102,7 +109,7 @@ fn finding_text(plan: &Plan, finding: &Finding, values: Values) -> String {
         Some(problem) => format!("{} ({problem})", finding.code),
         None => finding.code.to_owned(),
     };
-    let rows = if finding.rows == 1 { "1 row".to_owned() } else { format!("{} rows", finding.rows) };
+    let rows = counted(finding.rows, "row");
     let mut text = format!(
         "{code}: {rows} of {}: {}\n  {}\n",
         visible(&plan.source.table(finding.table).name),

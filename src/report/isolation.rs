@@ -1,5 +1,6 @@
 //! What isolation does, in short.
 
+use super::counted::counted;
 use crate::ident::visible;
 use crate::plan::{Plan, is_tenants};
 use serde_json::{Value, json};
@@ -41,8 +42,8 @@ pub(super) fn isolation_lines(plan: &Plan) -> Vec<String> {
     let (kept, left): (Vec<_>, Vec<_>) = triggers.iter().partition(|trigger| !trigger.statements.is_empty());
     lines.extend(fate("triggers", kept.iter().map(|one| &one.name), left.iter().map(|one| &one.name)));
     for file in &plan.tenancy.extra {
-        let count = file.statements.len();
-        lines.push(format!("extra in {}: {}, {count} statements", file.section.name(), shown(&file.path)));
+        let count = counted(file.statements.len(), "statement");
+        lines.push(format!("extra in {}: {}, {count}", file.section.name(), shown(&file.path)));
     }
     lines
 }

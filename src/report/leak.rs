@@ -1,5 +1,6 @@
 //! What an application's queries see of other tenants, as text and JSON.
 
+use super::counted::counted;
 use super::json::SCHEMA_VERSION;
 use crate::ident::{quote, visible};
 use crate::leak::{LeakReport, QueryReport, Verdict};
@@ -7,7 +8,8 @@ use serde_json::{Value, json};
 
 /// Writes a line a query, and below it what is to be done.
 pub fn leak_text(report: &LeakReport) -> String {
-    let mut text = format!("run for the tenant {}, which has {} rows\n\n", visible(&report.tenant), report.rows);
+    let rows = counted(report.rows, "row");
+    let mut text = format!("run for the tenant {}, which has {rows}\n\n", visible(&report.tenant));
     for query in &report.queries {
         let word = match &query.verdict {
             Verdict::Isolated(_) => "ok",
@@ -48,8 +50,9 @@ fn sentences(verdict: &Verdict) -> Vec<String> {
                 tables.iter().map(|table| format!("{} = :tenant", predicate(table))).collect();
             let mut lines = vec![match among_others {
                 Some(count) if count != alone => {
-                    format!("{alone} rows for the tenant alone, {count} once another tenant has the same")
+                    format!("{} for the tenant alone, {count} once another tenant has the same", counted(*alone, "row"))
                 }
+                Some(_) if *alone == 1 => "its one row depends on what other tenants have".to_owned(),
                 Some(_) => format!("its {alone} rows depend on what other tenants have"),
                 None => "fails once another tenant has the same rows".to_owned(),
             }];

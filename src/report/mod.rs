@@ -4,6 +4,7 @@ mod added;
 mod annotations;
 mod audit;
 mod check;
+mod counted;
 mod decision;
 mod diagnostics;
 mod diff;

@@ -1,6 +1,7 @@
 //! Audits, cutovers and verifications as people and machines read them.
 
 use super::audit::accounts_json;
+use super::counted::counted;
 use super::json::SCHEMA_VERSION;
 use super::rehearsal::Figures;
 use super::verification::{verification_json, verification_text};
@@ -58,11 +59,12 @@ pub fn cutover_text(run: &Cutover, around: &Surroundings) -> String {
     let phases: Vec<String> =
         run.phases.iter().map(|(phase, took)| format!("{} {:.2} s", phase.name(), took.as_secs_f64())).collect();
     let resumed = if around.resumed { ", continued" } else { "" };
-    let tenants = around.tenants;
     let what = match &around.added {
-        None => format!("{} rows copied{resumed}, {tenants} tenants", copied_rows(run)),
+        None => {
+            format!("{} copied{resumed}, {}", counted(copied_rows(run), "row"), counted(around.tenants, "tenant"))
+        }
         Some((tenant, rows)) if run.verification.is_proven() => {
-            format!("{rows} rows of {} added to those that were there", visible(tenant))
+            format!("{} of {} added to those that were there", counted(*rows, "row"), visible(tenant))
         }
         Some((tenant, _)) => format!("nothing of {} was added: the proof found differences", visible(tenant)),
     };

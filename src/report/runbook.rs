@@ -1,6 +1,7 @@
 //! The runbook of a cutover, written by its rehearsal: what to run, how long it takes, until when one can abort, what to
 //! look at before and after.
 
+use super::counted::counted;
 use super::rehearsal::{Figures, PhaseTime};
 use crate::ident::visible;
 use crate::postgres::bytes_text;
@@ -58,7 +59,7 @@ pub fn runbook(figures: &Figures, commands: &Commands) -> String {
             format!("`tenantry verify {spec} {source} {TARGET} --since-run`"),
         ),
         Some(files) => (
-            format!("{files} files of {bytes} together"),
+            format!("{} of {bytes} together", counted(files, "file")),
             " This goes for the application of every file.",
             String::new(),
             format!("`tenantry verify {spec} --source FILE --tenant ID {TARGET} --since-run` for each file"),
@@ -66,8 +67,8 @@ pub fn runbook(figures: &Figures, commands: &Commands) -> String {
     };
     format!(
         "# Runbook: cutover of {spec}\n\n\
-         Written by a rehearsal into a scratch PostgreSQL that ended at {made_at} and was proven: {row_count} rows of {tenants} \
-         tenants, {origin}, tenantry {tool}, {jobs} connections. The figures are those of this machine; a \
+         Written by a rehearsal into a scratch PostgreSQL that ended at {made_at} and was proven: {rows} of \
+         {tenants}, {origin}, tenantry {tool}, {jobs}. The figures are those of this machine; a \
          server that is slower or far away takes longer, and `--dry-run` scales them to the rows of the day.\n\n\
          ## How long it takes, and until when one can abort\n\n\
          | phase | minutes | what happens | to abort |\n|---|---|---|---|\n{phases}\
@@ -114,12 +115,12 @@ pub fn runbook(figures: &Figures, commands: &Commands) -> String {
          the application goes on with the source, which the run has not changed. Once it has, rollback refuses and says how many \
          rows are newer; they are lost with `--discard-new-rows N`.\n",
         made_at = figures.made_at,
-        row_count = figures.rows,
-        tenants = figures.tenants,
+        rows = counted(figures.rows, "row"),
+        tenants = counted(figures.tenants, "tenant"),
         source_bytes = bytes,
         target_bytes = bytes_text(figures.target_bytes),
         tool = visible(&figures.tool),
-        jobs = figures.jobs,
+        jobs = counted(figures.jobs, "connection"),
         total = minutes(figures.total_seconds),
         phases = rows.collect::<String>(),
     )

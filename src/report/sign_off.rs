@@ -2,6 +2,7 @@
 //! tenant. Keys and shapes only, unless values are asked for.
 
 use super::audit::{Values, audit_json};
+use super::counted::counted;
 use super::decision::{object_name, origin_text};
 use super::html::{Cells, Document};
 use super::json::{SCHEMA_VERSION, decision_json};
@@ -250,7 +251,8 @@ impl SignOff<'_> {
         let Some(audit) = self.audit else { return };
         document.heading("Audit");
         let rows: u64 = audit.tables.iter().map(|(_, rows)| rows).sum();
-        document.paragraph("note", &format!("{rows} rows of {} tables, {} tenants", audit.tables.len(), audit.tenants));
+        let (rows, tables) = (counted(rows, "row"), counted(audit.tables.len(), "table"));
+        document.paragraph("note", &format!("{rows} of {tables}, {}", counted(audit.tenants, "tenant")));
         let row = |finding: &Finding| {
             let code = finding
                 .problem

@@ -1,6 +1,7 @@
 //! The proof as people and machines read it.
 
 use super::audit::reasons_text;
+use super::counted::counted;
 use super::json::SCHEMA_VERSION;
 use crate::ident::visible;
 use crate::verify::{
@@ -38,11 +39,11 @@ pub fn verification_text(verification: &Verification) -> String {
     text.push_str(&not_compared(&verification.uncompared));
     text.push_str(&kept_out_findings(&verification.kept_out));
     text.push_str(&format!(
-        "{}: {} tables, {} foreign keys, {} sequences\n",
+        "{}: {}, {}, {}\n",
         if verification.is_proven() { "proven" } else { "NOT proven" },
-        verification.tables.len(),
-        verification.foreign_keys.len(),
-        verification.sequences.len()
+        counted(verification.tables.len(), "table"),
+        counted(verification.foreign_keys.len(), "foreign key"),
+        counted(verification.sequences.len(), "sequence")
     ));
     text.push_str(&kept_out_accounts(&verification.kept_out));
     text
@@ -62,10 +63,12 @@ fn kept_out_accounts(kept_out: &KeptOutProof) -> String {
     let touched = |table: &&TableKeptOut| table.rejected + table.left_out + table.references_cleared > 0;
     let account = |table: &TableKeptOut| {
         let TableKeptOut { source_rows, moved, rejected, left_out, references_cleared: cleared, .. } = table;
-        let cleared = if *cleared > 0 { format!("; {cleared} references cleared") } else { String::new() };
+        let cleared =
+            if *cleared > 0 { format!("; {} cleared", counted(*cleared, "reference")) } else { String::new() };
         format!(
-            "{}: {source_rows} rows = {moved} moved + {rejected} rejected{} + {left_out} left out{cleared}\n",
+            "{}: {} = {moved} moved + {rejected} rejected{} + {left_out} left out{cleared}\n",
             visible(&table.table),
+            counted(*source_rows, "row"),
             reasons_text(&table.reasons)
         )
     };
@@ -170,8 +173,9 @@ fn table_differences(table: &TableProof, text: &mut String) {
     for tenant in &table.tenant_examples {
         let whose = tenant.tenant.as_deref().map_or_else(|| "all".to_owned(), |id| format!("tenant {}", visible(id)));
         text.push_str(&format!(
-            "    {whose}: {} rows in the source, {} in the target\n",
-            tenant.source_rows, tenant.target_rows
+            "    {whose}: {} in the source, {} in the target\n",
+            counted(tenant.source_rows, "row"),
+            tenant.target_rows
         ));
     }
     for row in &table.row_examples {
@@ -206,7 +210,8 @@ fn foreign_key_differences(key: &ForeignKeyProof, text: &mut String) {
             ForeignKeyViolationKind::HalfNull => "have only some of its columns NULL",
         };
         let keys: Vec<String> = violation.examples.iter().map(|key| key_text(key)).collect();
-        text.push_str(&format!("    {}: {} rows {what}: {}\n", visible(&key.name), violation.rows, keys.join("; ")));
+        let rows = counted(violation.rows, "row");
+        text.push_str(&format!("    {}: {rows} {what}: {}\n", visible(&key.name), keys.join("; ")));
     }
 }
 

@@ -344,7 +344,7 @@ fn shown(value: &Value<'_>) -> String {
 }
 
 /// Names what a fault is about: a column, or the way a foreign key leads beside the way to the row's tenant.
-fn place(plan: &Plan, table: TableId, kind: FaultKind) -> String {
+pub(in crate::copy) fn place(plan: &Plan, table: TableId, kind: FaultKind) -> String {
     let name = &plan.source.table(table).name;
     match kind {
         FaultKind::Unfit(column)

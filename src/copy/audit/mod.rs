@@ -21,6 +21,7 @@ mod threads;
 
 pub(super) use duplicates::{KeyWatch, primary_key_over_files, written};
 pub use files::audit_files;
+pub(super) use findings::place;
 pub use findings::{Finding, Severity};
 pub use sizes::TableSize;
 pub use suggestion::{Suggestion, suggestions_yaml};
