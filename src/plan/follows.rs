@@ -143,7 +143,7 @@ fn follows(table: TableId, about: About, choice: &str, reason: String, others: &
 pub(super) fn rank(decision: &Decision) -> u8 {
     let of_tenancy = [ADDED, KEPT, FILLED_IN].contains(&decision.choice.as_str());
     match decision.about {
-        About::Placement | About::Tenant => 0,
+        About::Placement | About::Name | About::Tenant => 0,
         About::Column(_) if of_tenancy => 1,
         About::PrimaryKey => 2,
         About::Unique(_) => 3,

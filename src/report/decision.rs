@@ -113,7 +113,9 @@ impl Change {
                 let data_type = column.map(|column| target.column(column).data_type.to_string());
                 Self { data_type, ..Self::default() }
             }
-            About::Placement | About::Column(_) | About::Rls | About::Rows | About::Check(_) => Self::default(),
+            About::Placement | About::Name | About::Column(_) | About::Rls | About::Rows | About::Check(_) => {
+                Self::default()
+            }
         }
     }
 

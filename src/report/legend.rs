@@ -369,7 +369,7 @@ fn says(plan: &Plan, of: &[Of], wanted: impl Fn(&str) -> bool) -> bool {
 
 fn kind(decision: &Decision) -> Of {
     match decision.about {
-        About::Placement | About::Tenant => Table,
+        About::Placement | About::Name | About::Tenant => Table,
         About::PrimaryKey | About::Unique(_) => Key,
         About::ForeignKey(_) => ForeignKey,
         About::Index(_) => Index,
