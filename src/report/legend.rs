@@ -79,6 +79,16 @@ const WORDS: &[(Word, &[Of], &str)] = &[
     (Is("shared"), &[Table], "shared: of a table, one copy for all tenants, without the tenant column"),
     (Is("local"), &[Table], "local: of a table, outside tenancy, on one node of the cluster"),
     (Is("omit"), &[Table], "omit: of a table, it is not migrated: its rows stay behind"),
+    (
+        Text("\n  name: "),
+        ANY,
+        "name: what the table is called in PostgreSQL, which keeps 63 bytes of a name and no empty one",
+    ),
+    (
+        Is("no default"),
+        &[Column],
+        "no default: of a column, its DEFAULT is left out: SQLite gives a row without a key the next number, never that",
+    ),
     (In("{column: "), &[Table], "{column: X}: of a row, its own column X names its tenant"),
     (In("{via: "), &[Table], "{via: X}: of a row, its tenant is that of the row which its column X refers to"),
     (Is("every"), &[Table], "every: of a row, each tenant gets a copy of it, with the same key"),
