@@ -188,7 +188,7 @@ impl System {
         let run = expect_json(&cutover);
         assert_eq!(run["proven"], true, "{run}");
         // Of a file that is added to others, its own rows are told.
-        moved.rows += run["rows_copied"].as_u64().or(run["added"]["rows"].as_u64()).unwrap();
+        moved.rows += run["added"]["rows"].as_u64().or(run["rows_copied"].as_u64()).unwrap();
         // A pattern names those that are there so far, but the one that is added.
         let is_together = |path: &&PathBuf| path.starts_with(moved.file("together"));
         let sources: Vec<PathBuf> = match source.contains('*') {
