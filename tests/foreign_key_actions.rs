@@ -300,3 +300,49 @@ fn the_foreign_key_to_the_root_refuses_what_cascades_would_take_along_unless_it_
         assert_eq!(may, deleted, "{schema}");
     }
 }
+
+#[test]
+fn an_insert_without_the_tenant_is_refused_where_the_plan_warns_of_it() {
+    let scratch = Scratch::start(Durability::Off).unwrap();
+    let mut connection = scratch.server().connect("public", Duration::from_secs(30)).unwrap();
+    let ddl = "CREATE TABLE accounts (id INTEGER PRIMARY KEY);
+        CREATE TABLE users (id INTEGER PRIMARY KEY, account_id INTEGER REFERENCES accounts);
+        CREATE TABLE notes (id INTEGER PRIMARY KEY, writer_id INTEGER NOT NULL REFERENCES users, user_id INTEGER REFERENCES users);";
+    let tables = "  users: {tenant: {column: account_id}}
+  notes: {tenant: {via: writer_id}, foreign_keys: {user_id: {column: user_account_id}}}\n";
+    let reference = "user_account_id where it names user_id";
+    for (schema, default, hazards, may) in [
+        (
+            "nothing",
+            "",
+            vec!["users: account_id".to_owned(), format!("notes: account_id, {reference}")],
+            [false, false, false, true],
+        ),
+        ("filled", ", default: \"1\"", vec![format!("notes: {reference}")], [true, true, false, true]),
+    ] {
+        let project = apply(&mut connection, schema, ddl, tables, &format!("root: accounts{default}")).unwrap();
+        let mut found: Vec<String> = project
+            .plan
+            .hazards()
+            .iter()
+            .filter(|hazard| hazard.code == "insert-needs-tenant")
+            .map(|hazard| {
+                let (_, after) = hazard.message.split_once("an INSERT has to name ").unwrap();
+                let needed = after.split_once(" from now on").unwrap().0;
+                format!("{}: {needed}", project.plan.source.table(hazard.table).name)
+            })
+            .collect();
+        found.sort_unstable_by(|one, other| other.cmp(one));
+        assert_eq!(found, hazards, "{schema}");
+        run(&mut connection, "INSERT INTO accounts VALUES (1)");
+        run(&mut connection, "INSERT INTO users (account_id, id) VALUES (1, 10)");
+        let accepted = [
+            "INSERT INTO users (id) VALUES (11)",
+            "INSERT INTO notes (id, writer_id) VALUES (100, 10)",
+            "INSERT INTO notes (id, writer_id, user_id) VALUES (101, 10, 10)",
+            "INSERT INTO notes (account_id, id, writer_id, user_id, user_account_id) VALUES (1, 102, 10, 10, 1)",
+        ]
+        .map(|sql| attempt(&mut connection, sql));
+        assert_eq!(accepted, may, "{schema}");
+    }
+}

@@ -45,7 +45,7 @@ pub use execute::Event;
 pub use prepared::Prepared;
 pub use rollback::RolledBack;
 pub use run::{CopiedFiles, CopiedTable, Cutover, NewCutover, NewFiles, Session, Tables, cutover};
-pub use settle::{Account, Reject, Settled, settle};
+pub use settle::{Account, Reject, Settled, clearable, settle};
 pub use steps::Phase;
 pub use tenant_files::{TenantFile, accounts_of_files, hash_of_files, prove_kept_out};
 pub use trace::{Hop, RowPath, trace};

@@ -488,7 +488,7 @@ fn mistaken() -> Option<Verdict> {
 }
 
 /// Lists the columns of a foreign key that clear it when they are NULL: those that say nothing else.
-fn clearable(plan: &Plan, id: ForeignKeyId) -> Vec<ColumnId> {
+pub fn clearable(plan: &Plan, id: ForeignKeyId) -> Vec<ColumnId> {
     let foreign_key = plan.source.foreign_key(id);
     let table = plan.source.table(foreign_key.table);
     let key = table.primary_key.map(|key| &plan.source.key(key).columns[..]).unwrap_or_default();

@@ -1,11 +1,14 @@
 //! One decision in words: what, the choice, who chose, what else it could be.
 
+use crate::copy::clearable;
 use crate::diagnostic::Sources;
 use crate::emit;
 use crate::ident::visible;
 use crate::plan::{ADDED, FILLED_IN, KEPT, Plan, UniqueObject};
+use crate::remap::is_followed;
+use crate::rewrite::ColumnValue;
 use crate::schema::{Action, ColumnId, Expr, ForeignKeyId, IndexId, IndexPart, TableId, sqlite_text};
-use crate::spec::{About, Decision, Origin, Placement, TenantSource};
+use crate::spec::{About, Actions, Decision, Origin, OrphanPolicy, Placement, TenantSource};
 
 /// A decision in words, free of control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,10 +58,13 @@ pub(super) fn decided(plan: &Plan, decision: &Decision, sources: &Sources) -> De
         About::Index(name) => format!("index {name} {columns}"),
         About::Column(name) => match &change.data_type {
             Some(data_type) => format!("column {name} {data_type}"),
-            None => format!("column {name}"),
+            None => format!("column {name}{}", types_text(plan, decision.table, name)),
         },
         About::Rls => "row-level security".to_owned(),
-        About::Rows => "rows".to_owned(),
+        About::Rows => match clearable_references(plan, decision.table) {
+            references if references.is_empty() => "rows".to_owned(),
+            references => format!("rows, set_null of {}", references.join(", ")),
+        },
         About::Check(name) => format!("check {name}"),
     };
     Decided {
@@ -66,6 +72,49 @@ pub(super) fn decided(plan: &Plan, decision: &Decision, sources: &Sources) -> De
         choice: visible(&decision.choice).into_owned(),
         reason: visible(&origin_text(&decision.origin, sources)).into_owned(),
         alternatives: visible(&decision.alternatives.join(" | ")).into_owned(),
+    }
+}
+
+/// Writes the type that the source declares for a column, and that of the target.
+fn types_text(plan: &Plan, table: TableId, name: &str) -> String {
+    let Some(column) = plan.source.find_column(table, name) else { return String::new() };
+    let declared = &plan.source.column(column).data_type.0;
+    let target = &plan.rewritten.target;
+    let found = plan.target_table(table).and_then(|table| {
+        let is_it = |id: &ColumnId| match plan.rewritten.values[id.index()] {
+            ColumnValue::Source(from) | ColumnValue::TenantId(from) | ColumnValue::Generated(from) => from == column,
+            ColumnValue::Tenant | ColumnValue::ReferenceTenant(_) => false,
+        };
+        target.table(table).columns.iter().copied().find(is_it)
+    });
+    let declared = if declared.is_empty() { "without a type" } else { declared };
+    match found {
+        Some(found) => format!(" {declared} → {}", target.column(found).data_type),
+        None => format!(" {declared}"),
+    }
+}
+
+/// Names the references that `orphan: set_null` makes NULL.
+fn clearable_references(plan: &Plan, table: TableId) -> Vec<String> {
+    if plan.tenancy.table(table).rows.orphan != OrphanPolicy::SetNull {
+        return Vec::new();
+    }
+    let own = plan.source.table(table).foreign_keys.iter().filter(|&&id| is_followed(plan, id));
+    let columns = own.map(|&id| clearable(plan, id)).filter(|columns| !columns.is_empty());
+    columns.map(|columns| format!("({})", plan.source.column_names(&columns).collect::<Vec<_>>().join(", "))).collect()
+}
+
+/// Which actions of a foreign key the spec chose; the others are the source's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Said {
+    pub on_delete: bool,
+    pub on_update: bool,
+}
+
+impl Said {
+    fn of(actions: Option<&Actions>) -> Self {
+        let actions = actions.copied().unwrap_or_default();
+        Self { on_delete: actions.on_delete.is_some(), on_update: actions.on_update.is_some() }
     }
 }
 
@@ -86,6 +135,8 @@ pub(super) struct Change {
     pub on_delete: Option<String>,
     /// ON UPDATE of a foreign key in the target, where that is not NO ACTION.
     pub on_update: Option<String>,
+    /// Which of the actions the spec chose.
+    pub said: Said,
     /// The target's type of a column that tenancy adds or needs.
     pub data_type: Option<String>,
 }
@@ -213,7 +264,10 @@ impl Change {
         });
         let Some(id) = found else { return Self { before, ..Self::default() } };
         match plan.target_foreign_key(id) {
-            Some(id) => Self { before, ..after(id) },
+            Some(to) => {
+                let said = Said::of(plan.tenancy.table(decision.table).actions.get(&id));
+                Self { before, said, ..after(to) }
+            }
             None => {
                 let parent = plan.source.foreign_key(id).referenced_table;
                 let references = Some((plan.source.table(parent).name.clone(), Vec::new()));
@@ -238,9 +292,17 @@ impl Change {
             let columns = if columns.is_empty() { String::new() } else { format!(" {}", list(columns)) };
             text.push_str(&format!(" to {parent}{columns}"));
         }
-        for (event, action) in [("DELETE", &self.on_delete), ("UPDATE", &self.on_update)] {
-            if let Some(action) = action {
-                text.push_str(&format!(" ON {event} {action}"));
+        for (event, action, said, key) in [
+            ("DELETE", &self.on_delete, self.said.on_delete, "on_delete"),
+            ("UPDATE", &self.on_update, self.said.on_update, "on_update"),
+        ] {
+            match action {
+                Some(action) => text.push_str(&format!(" ON {event} {action}")),
+                None if said => text.push_str(&format!(" without ON {event}")),
+                None => {}
+            }
+            if said {
+                text.push_str(&format!(" as {key} says"));
             }
         }
         text

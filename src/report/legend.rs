@@ -47,10 +47,14 @@ use Word::{Begins, DescendingIndex, DescendingKey, In, Is, Text};
 /// Whatever a word is said of.
 const ANY: &[Of] = &[];
 
+const PATH: &str = "A > B: on the way to a tenant, column A refers to a row of the table that B names";
+
 /// The words in the order in which they are told, each with what it is said of and what it means.
 const WORDS: &[(Word, &[Of], &str)] = &[
     // Marks.
-    (Text(" → "), ANY, "→: what it becomes; in a path, what a column refers to. Without an arrow it stays as it is"),
+    (Text(" → "), ANY, "→: what it becomes; without an arrow it stays as it is"),
+    (Text("\n  tenant of a row, "), ANY, PATH),
+    (Text("the one path to a tenant"), ANY, PATH),
     (
         Text("; else "),
         ANY,
@@ -125,12 +129,18 @@ const WORDS: &[(Word, &[Of], &str)] = &[
     (
         Is(ADDED),
         &[Column],
-        "added: of a column, the source has none; `tenant: {column: NAME}` at the top of the spec names the row's, of \
-         all tables",
+        "added: of a column, the source has none; all tables get it by the one name in `tenant: {column: NAME}` at the top \
+         of the spec. The copy fills it in; afterwards an INSERT has to name it, unless `tenant: {default: …}` there gives \
+         it a DEFAULT: setting, the tenant that the session names, or an SQL expression",
     ),
     (Is(FILLED_IN), &[Column], "filled in: where the source's own column is NULL, the tenant found elsewhere stands"),
     // Keys and indexes.
-    (Is("per_tenant"), &[Key], "per_tenant: of a key, the tenant column is part of it: unique within each tenant"),
+    (
+        Is("per_tenant"),
+        &[Key],
+        "per_tenant: of a key, the tenant column is part of it (without an arrow: it was already), unique within each \
+         tenant; it stands first in keys, and last in all of them by `tenant: {in_keys: last}` at the top of the spec",
+    ),
     (Is("per_tenant"), &[Index], "per_tenant: of an index, the tenant column stands in it"),
     (
         Is("global"),
@@ -152,6 +162,7 @@ const WORDS: &[(Word, &[Of], &str)] = &[
         ANY,
         "DESC: of a key, SQLite was told so. PostgreSQL's keys ascend, and are read backwards as fast: nothing is lost",
     ),
+    (In(""), &[Index], "index: the source's and new ones are all listed, besides those that keys have by themselves"),
     (In("new "), &[Index], "new: of an index, the source has none; it is made of just what stands here"),
     (DescendingIndex, ANY, "DESC: of an index, largest first; it orders queries, and decides nothing about rows"),
     (Text(" NULLS "), ANY, "NULLS LAST, NULLS FIRST: of an index, where rows without a value stand"),
@@ -164,7 +175,8 @@ const WORDS: &[(Word, &[Of], &str)] = &[
     (
         Is("per_tenant"),
         &[ForeignKey],
-        "per_tenant: of a foreign key, the row's tenant column goes with it: it reaches rows of its own tenant only",
+        "per_tenant: of a foreign key, the row's tenant column goes with it, or is all of it: it reaches rows of its own \
+         tenant only",
     ),
     (
         Is("global"),
@@ -199,14 +211,18 @@ const WORDS: &[(Word, &[Of], &str)] = &[
         Is(ADDED),
         &[ForeignKey],
         "added: of a foreign key, every tenant table has one to the tenant root, and the source has none, or it is left \
-         out; {foreign_key: X} under `tenant: {root: …}` chooses its ON DELETE, or none, for all tables",
+         out; {foreign_key: X} in `tenant: {root: {table: T, …}}` chooses its ON DELETE for all tables: restrict refuses \
+         just what it refuses without ON DELETE, and says that this is wanted, so that no ! warns of it; none makes none. In \
+         one table on_delete can choose only where the column is the source's own: `foreign_keys: {X: {references: \
+         \"T(KEY)\", on_delete: …}}`",
     ),
     (
         Text("\n  foreign key "),
         ANY,
-        "foreign key: a row that is referred to cannot be deleted, unless ON DELETE says what becomes of the rows that \
-         refer to it; {on_delete: X}, {on_update: X} under a foreign key choose X of no_action, restrict (as much as \
-         none), cascade, set_null, set_default",
+        "foreign key: a row cannot be deleted while rows refer to it, even if a cascade over other tables would delete \
+         these as well, unless ON DELETE says what becomes of them. ON DELETE and ON UPDATE are the source's, unless \
+         the line names on_delete or on_update; else leaves out that each foreign key of the source can have {on_delete: X}, \
+         {on_update: X} with X of no_action, restrict (both refuse), cascade, set_null, set_default",
     ),
     (
         Text("ON DELETE CASCADE"),
@@ -217,14 +233,16 @@ const WORDS: &[(Word, &[Of], &str)] = &[
     (
         Text("ON DELETE SET NULL"),
         ANY,
-        "ON DELETE SET NULL (X): when the row referred to goes, X becomes NULL and the tenant column stays; without \
-         (X), all columns of the reference become NULL, and none of them is the row's tenant column",
+        "ON DELETE SET NULL (X): when the row referred to is deleted, X becomes NULL. Without (X): each column of the \
+         foreign key does. The row's tenant column never does",
     ),
     (
         Text("ON DELETE SET DEFAULT"),
         ANY,
         "ON DELETE SET DEFAULT (X): when the row referred to goes, X gets its default, and the tenant column stays",
     ),
+    (Text(" as on_delete says"), ANY, "as on_delete says: the spec chose that ON DELETE, in place of the source's"),
+    (Text(" as on_update says"), ANY, "as on_update says: the spec chose that ON UPDATE, in place of the source's"),
     (Text("ON UPDATE "), ANY, "ON UPDATE: the same, when the key of the row referred to changes"),
     // Columns.
     (In("{type: "), &[Column], "{type: X}: of a column, PostgreSQL's type for it"),
@@ -243,7 +261,11 @@ const WORDS: &[(Word, &[Of], &str)] = &[
     (In("read: json"), &[Column], "read: json: of a column, its values are texts of JSON"),
     (In("read: text"), &[Column], "read: text: of a column, its values are written as text, whatever they are"),
     (In("zone: "), &[Column], "zone: of a column, the time zone of times that name none"),
-    (In("null_if: "), &[Column], "null_if: of a column, these values become NULL"),
+    (
+        In("null_if: "),
+        &[Column],
+        "null_if: of a column, these values become NULL; the others are read as ever, or as a `read` beside it says",
+    ),
     (
         In("nul: "),
         &[Column],
@@ -267,8 +289,8 @@ const WORDS: &[(Word, &[Of], &str)] = &[
     (
         Is(UNSAID),
         &[Column],
-        "unsaid: of a column, without the spec's line: its type, its default and how it is read follow from its \
-         declaration",
+        "unsaid: of a column, without the spec's line: its type, its default and how it is read follow from the type that \
+         the source declares, which stands in front of the →",
     ),
     (Is(UNSAID), &[Index], "unsaid: of an index, without the spec's line: there is none"),
     // Rows.
@@ -281,14 +303,23 @@ const WORDS: &[(Word, &[Of], &str)] = &[
     (
         Text("\n  tenant of a row"),
         ANY,
-        "no_tenant: a row that belongs to none; orphan: that refers to a row which does not exist, where set_null moves \
-         it and makes its reference NULL; conflict: whose references lead to two tenants; unfit: with a value that its \
-         column does not take",
+        "no_tenant: a row that belongs to none, also where its tenant column is NULL, or names a tenant that no row of the \
+         root is; orphan: whose foreign key refers to a row that does not exist (a tenant column that is a foreign key of \
+         the source and names no row is both, and is rejected where both say reject); conflict: whose references lead to \
+         two tenants; unfit: with a value that its column does not take",
+    ),
+    (
+        In("set_null"),
+        &[Rows],
+        "orphan: set_null: the row is moved, and its reference becomes NULL; where that cannot be, since the column is NOT \
+         NULL, in the primary key, in another foreign key or the tenant column, it is fail. The line names the \
+         references that become NULL",
     ),
     (
         In("max_rejects: "),
         &[Rows],
-        "max_rejects: N: more rows than N left out stop the run; without it any number goes",
+        "max_rejects: N: counted in this table alone: when more than N of its rows are rejected, nothing of any table is \
+         moved; without it any number may be",
     ),
     (
         In("keep: "),
@@ -311,7 +342,7 @@ const WORDS: &[(Word, &[Of], &str)] = &[
         Text(", by the setting "),
         ANY,
         "row-level security: PostgreSQL itself shows a role the rows of one tenant only, which the session names by the \
-         setting; `rls: false` leaves a table out of it",
+         setting; the tables with a tenant are counted with the root; `rls: false` leaves a table out of it",
     ),
     (
         Text("\nlookups before"),

@@ -1,12 +1,13 @@
 //! Hazards that show only once the whole target is known: lookups and deletes without an index, types that lose.
 
-use super::Hazard;
 use super::draft::Draft;
+use super::{ColumnValue, Hazard};
 use crate::schema::{Affinity, ColumnId, Expr, ForeignKey, IndexMethod, PgType, TableId};
 use crate::spec::{CheckSays, ForeignKeyTenancy, KeyTenancy, Placement};
 
 pub(super) fn note(draft: &mut Draft<'_>) {
     for (source, table, _) in draft.migrated() {
+        insert_needs_tenant(draft, source, table);
         lookup_by_id_alone(draft, source, table);
         unindexed_foreign_keys(draft, source, table);
         lossy_types(draft, source);
@@ -32,6 +33,49 @@ fn orders(draft: &Draft<'_>, table: TableId) -> Vec<Vec<ColumnId>> {
             .collect()
     });
     keys.chain(columns).collect()
+}
+
+/// The application's INSERTs know nothing of columns that tenancy adds.
+fn insert_needs_tenant(draft: &mut Draft<'_>, source: TableId, table: TableId) {
+    if !draft.is_tenant(source) && !draft.target.table(table).columns.iter().any(|&id| draft.is_reference_column(id)) {
+        return;
+    }
+    let mut needed = Vec::new();
+    for &id in &draft.target.table(table).columns {
+        let column = draft.target.column(id);
+        let own = match draft.value_of(id) {
+            _ if column.default.is_some() => continue,
+            ColumnValue::Tenant => None,
+            ColumnValue::ReferenceTenant(_) if column.not_null => None,
+            // A reference is whole or absent.
+            ColumnValue::ReferenceTenant(foreign_key) => {
+                Some(draft.source_columns_text(&draft.source.foreign_key(foreign_key).columns))
+            }
+            ColumnValue::Source(from) | ColumnValue::TenantId(from)
+                if draft.tenant_column(table) == Some(id) && !draft.source.column(from).not_null =>
+            {
+                None
+            }
+            ColumnValue::Source(_) | ColumnValue::TenantId(_) | ColumnValue::Generated(_) => continue,
+        };
+        needed.push(match own {
+            None => column.name.clone(),
+            Some(reference) => format!("{} where it names {reference}", column.name),
+        });
+    }
+    if needed.is_empty() {
+        return;
+    }
+    let needed = needed.join(", ");
+    draft.hazards.push(Hazard {
+        code: "insert-needs-tenant",
+        table: source,
+        message: format!("an INSERT has to name {needed} from now on: nothing fills it in"),
+        help: "write it in each INSERT, or `tenant: {default: setting}`, which fills the tenant column with the tenant that \
+               the session names"
+            .to_owned(),
+        span: draft.source.table(source).span.clone(),
+    });
 }
 
 /// A query by the key's own columns finds no index that begins with them.

@@ -89,6 +89,7 @@ pub const HAZARD_CODES: &[&str] = &[
     "constraint-omitted",
     "cross-tenant-reference",
     "generated-over-values",
+    "insert-needs-tenant",
     "lookup-by-id-alone",
     "lossy-type",
     "no-primary-key",

@@ -124,7 +124,9 @@ fn widened(
     draft.hazards.push(Hazard {
         code: "on-conflict-target",
         table: source,
-        message: format!("({columns}) is unique for each row of `{parent}` as before, by the key ({names})"),
+        message: format!(
+            "the key ({names}) refuses the same rows as ({columns}) did, since a row of `{parent}` is one tenant's"
+        ),
         help: format!("an application's ON CONFLICT ({columns}) fails from now on: it has to name ({names})"),
         span,
     });

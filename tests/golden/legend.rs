@@ -165,6 +165,9 @@ fn marks_are_told_and_actions_are() {
             ("ON DELETE SET NULL", "ON DELETE SET NULL"),
             ("ON DELETE SET DEFAULT", "ON DELETE SET DEFAULT"),
             ("ON UPDATE", "ON UPDATE"),
+            ("as on_delete says", "as on_delete says"),
+            ("tenant of a row, ", "A > B"),
+            ("2 indexes ", "index"),
             (" DESC,", "DESC"),
             (" DESC)", "DESC"),
             ("lookups before", "lookups"),
@@ -275,4 +278,31 @@ fn the_json_has_what_the_text_says() {
     assert_eq!(of("batches", "columns.organization_id")["choice"], "added");
     assert_eq!(of("users", "columns.organization_id")["choice"], "kept");
     assert_eq!(of("organizations", "unique.slug")["choice"], "as it is");
+}
+
+#[test]
+fn a_line_says_what_its_words_alone_do_not() {
+    let (_, docuflow) = loaded().into_iter().find(|(name, _)| name == "specs/docuflow.yaml").unwrap();
+    let Text { tables, legend, .. } = parts(&plan_text(&docuflow.plan, &docuflow.sources));
+    let line = |table: &str, start: &str| {
+        let block = tables.iter().find(|block| block[0].starts_with(&format!("{table} ("))).unwrap();
+        let at = block.iter().position(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start}: {block:?}"));
+        let lines: Vec<&str> = block[at..].iter().map(String::as_str).collect();
+        joined(&lines)[0].clone()
+    };
+    // How values are read depends on the declared type; which reference is cleared, on the schema.
+    assert!(
+        line("users", "  column last_login_at").starts_with("column last_login_at DATETIME → timestamp: {read: epoch}")
+    );
+    assert!(line("document_metadata", "  rows").starts_with("rows, set_null of (batch_id): {orphan: set_null}"));
+    // A way to the tenant is no change.
+    let way = "tenant of a row, field_mappings.connector_id > connector_configs.user_id > users.organization_id: ";
+    assert!(line("field_mappings", "  tenant of a row").starts_with(way));
+    assert!(line("batches", "  ! insert-needs-tenant").contains("an INSERT has to name organization_id"));
+    assert!(
+        !tables.iter().any(|block| block[0].starts_with("users (") && block.join("\n").contains("insert-needs-tenant"))
+    );
+    let told = |start: &str| legend.iter().find(|line| line.starts_with(start)).unwrap().clone();
+    assert!(told("no_tenant: ").contains("names a tenant that no row of the root is"));
+    assert!(told("added: of a foreign key").contains("restrict refuses just what it refuses without ON DELETE"));
 }
