@@ -190,7 +190,7 @@ mod tests {
     fn settings_that_hide_rows_or_cut_it_off_do_not_reach_it() {
         let database = testing::database();
         let mut connection = testing::connect(&database);
-        for (setting, value) in [("row_security", "on"), ("statement_timeout", "5"), ("lock_timeout", "7")] {
+        for (setting, value) in [("row_security", "on"), ("statement_timeout", "20"), ("lock_timeout", "7")] {
             let sql = format!("ALTER DATABASE {} SET {setting} = {value}", quote_always(database.database()));
             connection.execute(&sql, "set").unwrap();
         }

@@ -221,7 +221,7 @@ mod tests {
         for setting in [
             "timezone = 'Asia/Tokyo'",
             "datestyle = 'German'",
-            "statement_timeout = '1ms'",
+            "statement_timeout = '20ms'",
             "search_path = nowhere",
             "extra_float_digits = -10",
             "session_replication_role = replica",
