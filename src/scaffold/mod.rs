@@ -238,8 +238,14 @@ fn is_of_note(decision: &Decision) -> bool {
 
 /// What a plan warns of that a person who reads the spec has no use for: it concerns the application's queries, or stands
 /// there already.
-const NOT_OF_THE_SCHEMA: &[&str] =
-    &["lookup-by-id-alone", "no-primary-key", "primary-key-weakened", "unindexed-foreign-key", "unique-weakened"];
+const NOT_OF_THE_SCHEMA: &[&str] = &[
+    "insert-needs-tenant",
+    "lookup-by-id-alone",
+    "no-primary-key",
+    "primary-key-weakened",
+    "unindexed-foreign-key",
+    "unique-weakened",
+];
 
 /// Writes what the tool decided on its own above the tables concerned.
 fn note_decisions(plan: &Plan, sheet: &mut Sheet) {
