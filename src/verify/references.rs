@@ -27,9 +27,13 @@ struct KeySet {
 impl KeySet {
     /// Puts hashes in order; more than four thousand million of one table are looked for without first bits.
     fn new(parts: Vec<Vec<u64>>) -> Self {
-        let mut sorted = Vec::with_capacity(parts.iter().map(Vec::len).sum());
-        // Each part's memory goes before the next one is added.
-        parts.into_iter().for_each(|part| sorted.extend_from_slice(&part));
+        let more: usize = parts.iter().skip(1).map(Vec::len).sum();
+        let mut parts = parts.into_iter();
+        // The first part's memory grows where it is, and that of each other goes before the next one is added.
+        let mut sorted = parts.next().unwrap_or_default();
+        sorted.reserve_exact(more);
+        parts.for_each(|part| sorted.extend_from_slice(&part));
+        sorted.shrink_to_fit();
         sorted.sort_unstable();
         let Ok(count) = u32::try_from(sorted.len()) else { return Self { sorted, starts: Vec::new(), shift: 0 } };
         // About four hashes share their first bits.
