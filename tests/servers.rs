@@ -79,12 +79,15 @@ impl Case {
 
     /// Runs a cutover that may write no file larger than so many blocks of 512 bytes, as where a disk is full.
     fn run_in_little_room(&self, blocks: u32, more: &[&str]) -> (Option<i32>, String) {
-        let run = self.command(&self.url(), more);
+        outcome(&mut self.in_little_room(&self.command(&self.url(), more), blocks))
+    }
+
+    fn in_little_room(&self, run: &Command, blocks: u32) -> Command {
         let mut shell = Command::new("sh");
         // Without a handler the limit is an error of the write, as a full disk is, and not a signal.
         shell.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\""));
         shell.arg(run.get_program()).args(run.get_args()).current_dir(self.folder.path());
-        outcome(&mut shell)
+        shell
     }
 }
 
@@ -154,6 +157,35 @@ fn a_full_disk_here_is_told_before_the_run_or_stops_it_where_it_can_go_on() {
     let (code, text) = case.run(&case.url(), &["--resume"]);
     assert_eq!(code, Some(0), "{text}");
     assert_eq!(case.text("SELECT count(*)::text FROM items"), "200");
+}
+
+#[test]
+fn a_full_disk_under_what_the_proof_does_not_keep_in_memory_is_told() {
+    // The list of groups with their tenants is larger than the source, where the long id stands twice.
+    let sqlite = "
+        CREATE TABLE accounts (id TEXT PRIMARY KEY);
+        CREATE TABLE customers (id INTEGER PRIMARY KEY, account_id TEXT NOT NULL REFERENCES accounts (id));
+        CREATE TABLE groups (id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERENCES customers (id));
+        CREATE TABLE items (id INTEGER PRIMARY KEY, group_id INTEGER NOT NULL REFERENCES groups (id));
+        INSERT INTO accounts VALUES (hex(zeroblob(400)));
+        INSERT INTO customers SELECT 1, id FROM accounts;
+        INSERT INTO groups WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 5000) SELECT n, 1 FROM s;
+        INSERT INTO items SELECT id, id FROM groups;";
+    let case = Case::new(sqlite);
+    let (code, text) = case.run(&case.url(), &[]);
+    assert_eq!(code, Some(0), "{text}");
+    let blocks = u32::try_from(std::fs::metadata(case.folder.path().join("app.db")).unwrap().len() / 512).unwrap();
+    let mut verify = Command::new(env!("CARGO_BIN_EXE_tenantry"));
+    verify.args(["verify", "spec.yaml", "--source", "app.db", "--target", &case.url()]);
+    let verified = |kibibytes| {
+        let mut verify = case.in_little_room(&verify, blocks + 1_000);
+        outcome(verify.env("TENANTRY_TEMP_KIBIBYTES", kibibytes))
+    };
+    let (code, text) = verified("64");
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("spill-failed") && text.contains("TMPDIR"), "{text}");
+    let (code, text) = verified("65536");
+    assert_eq!(code, Some(0), "{text}");
 }
 
 /// A pooler in front of the scratch server, run by whoever runs that; ended with the test.

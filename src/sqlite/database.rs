@@ -1,12 +1,13 @@
 //! An open SQLite database that is only read.
 
-use super::guard::{Guarded, message};
+use super::guard::{Guarded, cannot_write, message};
 use crate::diagnostic::Diagnostic;
 use crate::ident::{quote_always, visible};
 use crate::schema::Value;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql};
 use std::borrow::Cow;
+use std::fmt::Display;
 
 /// A database open for reading, guarded as `guard` says: the only way to its rows.
 ///
@@ -86,7 +87,10 @@ impl Database {
 
     /// Runs one or more statements that create, fill, index or drop TEMP tables; nothing else is allowed.
     ///
-    /// TEMP tables live in memory and end with the connection.
+    /// TEMP tables end with the connection. What of them is too much for memory goes into a file without a name.
+    ///
+    /// # Errors
+    /// `spill-failed` where there is no room for that, and those of a query.
     pub fn execute_temp(&self, sql: &str) -> Result<(), Diagnostic> {
         self.guarded.with_temp(|connection| connection.execute_batch(sql)).map_err(|error| self.failed(&error))
     }
@@ -97,12 +101,22 @@ impl Database {
     }
 
     pub(super) fn failed(&self, error: &rusqlite::Error) -> Diagnostic {
+        // Nothing is written here but what does not fit into memory.
+        if cannot_write(error) {
+            return spill_failed(&message(error));
+        }
         let mut diagnostic = self.guarded.diagnose("sqlite-query", error);
         if diagnostic.code == "sqlite-query" {
             diagnostic.message = format!("SQLite cannot run a query: {}", visible(&message(error)));
         }
         diagnostic
     }
+}
+
+/// Builds the error for rows that the disk has no room for.
+pub fn spill_failed(reason: &dyn Display) -> Diagnostic {
+    Diagnostic::error("spill-failed", format!("cannot put rows away into a temporary file: {reason}"))
+        .help("make room in the directory for temporary files, or set TMPDIR to another")
 }
 
 /// Takes the values out of a vector and keeps its memory, so that a row costs no allocation: a collected `Vec` of the
@@ -237,5 +251,22 @@ mod tests {
         database.execute_temp("DROP TABLE temp.m").unwrap();
         let written = database.for_each_row("DELETE FROM t RETURNING a", &[], &mut |_| Ok::<(), Diagnostic>(()));
         assert_eq!(written.unwrap_err().code, "forbidden-statement");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_is_too_much_for_memory_goes_into_a_file_that_nobody_else_can_open() {
+        let database = database("");
+        let series = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 200000) SELECT n";
+        let is_large = |file: &std::fs::DirEntry| {
+            let name = std::fs::read_link(file.path()).unwrap_or_default().to_string_lossy().into_owned();
+            let size = std::fs::metadata(file.path()).map_or(0, |metadata| metadata.len());
+            // What other tests put away beside this one is smaller.
+            name.starts_with('/') && name.ends_with("(deleted)") && size > 8_000_000
+        };
+        let large = || std::fs::read_dir("/proc/self/fd").unwrap().flatten().filter(is_large).count();
+        database.execute_temp(&format!("CREATE TEMP TABLE m AS {series}, hex(zeroblob(20)) AS t FROM r")).unwrap();
+        assert!(large() > 0, "200,000 rows of forty bytes are more than a test's memory");
+        assert_eq!(database.query_integer("SELECT sum(n) FROM temp.m", &[]).unwrap(), 20_000_100_000);
     }
 }

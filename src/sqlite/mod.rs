@@ -42,7 +42,7 @@ mod statements;
 mod token;
 mod work_dir;
 
-pub use database::{Database, version};
+pub use database::{Database, spill_failed, version};
 pub use differences::schema_differences;
 pub use editor::Editor;
 pub use freeze::{Frozen, make_room_for_frozen};

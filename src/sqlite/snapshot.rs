@@ -7,6 +7,7 @@
 use super::database::Database;
 use super::editor::Editor;
 use super::freeze::Frozen;
+use super::guard::cannot_write;
 use super::private_folder::PrivateFolder;
 use super::source_file::{self, PATIENCE, SourceFile, busy, unreadable};
 use super::source_state::SourceState;
@@ -218,7 +219,7 @@ fn copy(source: &Path, file: &SourceFile, path: &Path, max_block: Option<Duratio
                 },
                 Ok(_) if started.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(20)),
                 Ok(_) => return Err(busy(source)),
-                Err(error) if is_of_the_copy(&error) => return Err(write_failed(error)),
+                Err(error) if cannot_write(&error) => return Err(write_failed(error)),
                 Err(error) => return Err(unreadable(source, &error)),
             }
         }
@@ -226,14 +227,6 @@ fn copy(source: &Path, file: &SourceFile, path: &Path, max_block: Option<Duratio
     file.connection.execute_batch("COMMIT").map_err(|error| unreadable(source, &error))?;
     // A source in WAL mode makes a copy in WAL mode; a plain file is opened without further files and hashes the same.
     target.execute_batch("PRAGMA journal_mode = DELETE;").map_err(|error| unreadable(source, &error))
-}
-
-/// Says whether the copy could not be written: nothing is ever written to the source.
-fn is_of_the_copy(error: &rusqlite::Error) -> bool {
-    use rusqlite::ffi::{SQLITE_IOERR_FSYNC, SQLITE_IOERR_TRUNCATE, SQLITE_IOERR_WRITE};
-    let code = error.sqlite_error().map_or(0, |error| error.extended_code);
-    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
-        || [SQLITE_IOERR_WRITE, SQLITE_IOERR_TRUNCATE, SQLITE_IOERR_FSYNC].contains(&code)
 }
 
 fn blocked_too_long(limit: Duration, progress: &Progress) -> Diagnostic {
