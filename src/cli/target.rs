@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::postgres::{Connection, Durability, RowReader, Scratch, Server, Target};
-use crate::verify::readers_at_most;
+use crate::verify::open_readers;
 use std::time::Duration;
 
 /// How long a server may take to answer, unless its URL says otherwise.
@@ -40,10 +40,9 @@ impl Opened {
         self.server.connect(schema, PATIENCE)
     }
 
-    /// Opens two connections that read rows back, where there are processors for them; with fewer a proof takes longer, and
-    /// that is all.
+    /// Opens connections that read rows back, two at most.
     pub fn readers(&self, schema: &str) -> Vec<RowReader> {
-        (0..readers_at_most().min(2)).map_while(|_| self.server.connect_reader(schema, PATIENCE).ok()).collect()
+        open_readers(2, || self.server.connect_reader(schema, PATIENCE))
     }
 
     /// Leaves a scratch server running, and returns how to connect to it and how to remove it; `None` for others.

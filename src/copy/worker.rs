@@ -21,7 +21,7 @@ use crate::postgres::{
 use crate::remap::Remapper;
 use crate::schema::TableId;
 use crate::sqlite::Database;
-use crate::verify::{FileRows, readers_at_most, verify, verify_expressions, verify_files};
+use crate::verify::{FileRows, open_readers, verify, verify_expressions, verify_files};
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -243,9 +243,7 @@ impl<'s, 'j> Worker<'s, 'j> {
         let Self { shared, line, database } = self;
         let events = line.events.clone();
         let verification = line.again(&mut |connection| {
-            // With fewer connections the proof takes longer, and that is all.
-            let readers = (0..shared.job.jobs.min(readers_at_most())).map_while(|_| shared.connect_reader().ok());
-            let (plan, readers) = (shared.job.plan, &mut readers.collect::<Vec<_>>());
+            let (plan, readers) = (shared.job.plan, &mut open_readers(shared.job.jobs, || shared.connect_reader()));
             let progress = &mut |table: &str, rows| drop(events.send(Event::Rows { table: table.to_owned(), rows }));
             let expressions = verify_expressions(plan, connection)?;
             let mut found = match shared.job.moved {

@@ -77,10 +77,13 @@ pub fn verify(
     compare(plan, Origin::Database(source, beside), target, readers, progress)
 }
 
-/// Returns how many connections are to read a target back at most: as many as there are processors beside the two that read
-/// the source, so that these do not end last, alone.
-pub fn readers_at_most() -> usize {
-    thread::available_parallelism().map_or(1, usize::from).saturating_sub(2).max(1)
+/// Opens the connections that read a target back, by `open`: at most so many, and at most as many as there are processors
+/// beside the two that read the source, so that these do not end last, alone.
+///
+/// Where one cannot be opened there are fewer: the proof takes longer, and that is all.
+pub fn open_readers(at_most: usize, open: impl Fn() -> Result<RowReader, Diagnostic>) -> Vec<RowReader> {
+    let beside = thread::available_parallelism().map_or(1, usize::from).saturating_sub(2).max(1);
+    (0..at_most.min(beside)).map_while(|_| open().ok()).collect()
 }
 
 /// Compares a target with all the files that went into it: each tenant with its own file, what they share with all of
