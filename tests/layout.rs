@@ -20,7 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("scaffold", &["ident", "diagnostic", "schema", "graph", "spec", "rewrite", "plan"]),
     ("remap", &["ident", "diagnostic", "schema", "graph", "spec", "rewrite", "plan"]),
     ("failpoint", &[]),
-    ("sqlite", &["ident", "diagnostic", "schema"]),
+    ("sqlite", &["ident", "diagnostic", "schema", "failpoint"]),
     ("postgres", &["ident", "diagnostic", "schema"]),
     (
         "copy",
