@@ -163,6 +163,7 @@ pub fn run() -> ExitCode {
         Verb::Completions(arguments) => completions::run(&arguments, &output),
         Verb::Man(arguments) => man::run(&arguments, &output),
     };
+    let code = if output.is_lost() { FAILED } else { code };
     let level = match code {
         CLEAN => Level::Info,
         FINDINGS => Level::Warning,

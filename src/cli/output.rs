@@ -7,11 +7,15 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Sources};
 use crate::report::{Style, diagnostics_json, render};
 use serde_json::json;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use terminal_size::{Width, terminal_size_of};
 
 /// The width of messages: that of the terminal, within what reads well. Off a terminal it is the wider one.
 const MOST_COLUMNS: usize = 100;
 const LEAST_COLUMNS: usize = 40;
+
+/// Whether a part of the result could not be written: there is one stdout, and one exit code that tells of it.
+static LOST: AtomicBool = AtomicBool::new(false);
 
 /// Knows what stdout and stderr can show.
 #[derive(Debug, Clone, Copy)]
@@ -44,9 +48,22 @@ impl Output {
         Self { style, interactive: is_terminal && graphics, log, verb }
     }
 
-    /// Writes a result. A reader that has gone away is not an error of ours.
+    /// Writes a result. A reader that has gone away is not an error of ours; a full disk is, see [`Output::is_lost`].
     pub fn result(&self, text: &str) {
-        let _ = io::stdout().lock().write_all(text.as_bytes());
+        let mut stdout = io::stdout().lock();
+        // Flushed, since what fails at the end of the process nobody is told.
+        let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        if let Err(error) = written
+            && error.kind() != io::ErrorKind::BrokenPipe
+            && !LOST.swap(true, Ordering::Relaxed)
+        {
+            self.tell(Level::Error, &format!("the result cannot be written: {error}"));
+        }
+    }
+
+    /// Says whether a part of the result could not be written, so that whoever reads it has only half.
+    pub fn is_lost(&self) -> bool {
+        LOST.load(Ordering::Relaxed)
     }
 
     pub fn json(&self, value: &serde_json::Value) {

@@ -28,6 +28,26 @@ fn a_code_is_explained_and_an_unknown_one_has_a_neighbour() {
 }
 
 #[test]
+fn a_result_that_cannot_be_written_is_a_failure_and_a_reader_that_goes_is_none() {
+    let repository = Repository::of_bai();
+    let run = |arguments: &[&str], stdout: Stdio| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_tenantry"));
+        program.current_dir(repository.path("")).args(arguments).stdin(Stdio::null()).stdout(stdout);
+        let output = program.stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for arguments in [&["emit", "specs/bai.yaml"][..], &["plan", "specs/bai.yaml", "--format", "json"], &["schema"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let (code, said) = run(arguments, full.into());
+        assert!(code == Some(2) && said.contains("the result cannot be written"), "{arguments:?}: {code:?} {said}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let (code, said) = run(arguments, writer.into());
+        assert!(code == Some(0) && said.is_empty(), "{arguments:?}: {code:?} {said}");
+    }
+}
+
+#[test]
 fn the_schema_is_the_committed_one() {
     let outcome = Repository::empty().run(&["schema"]);
     assert_eq!(outcome.stdout, fs::read_to_string("docs/tenantry.schema.json").unwrap());
