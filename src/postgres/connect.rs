@@ -7,13 +7,13 @@ use super::tls::SslMode;
 use super::{error, passfile};
 use crate::diagnostic::Diagnostic;
 use ::postgres::error::Error;
-use ::postgres::tls::{MakeTlsConnect, TlsConnect};
 use ::postgres::{Client, NoTls};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
+use tokio_postgres::Config;
 use tokio_postgres::config::SslMode as SslNegotiated;
-use tokio_postgres::{Config, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 impl Server {
     /// Connects within `timeout`, or within the target's own `connect_timeout` where it has one.
@@ -113,10 +113,11 @@ impl Server {
             Way::Tls => SslNegotiated::Require,
             Way::TlsIfOffered => SslNegotiated::Prefer,
         });
-        match way {
-            Way::Plain => D::open(config, NoTls),
-            Way::Tls | Way::TlsIfOffered => D::open(config, self.tls.connector()?),
-        }
+        let tls = match way {
+            Way::Plain => None,
+            Way::Tls | Way::TlsIfOffered => Some(self.tls.connector()?),
+        };
+        D::open(config, tls)
     }
 
     fn describe_one(&self, endpoint: &Endpoint) -> String {
@@ -126,27 +127,20 @@ impl Server {
 
 /// What a connection is opened with.
 pub(super) trait Driver: Sized {
-    /// Opens it.
+    /// Opens it, with `tls` where the configuration may ask for that.
     ///
     /// # Errors
     /// Those of the driver; outside them, that it cannot even begin.
-    fn open<T>(config: Config, tls: T) -> Result<Result<Self, Error>, Diagnostic>
-    where
-        T: MakeTlsConnect<Socket> + Send + 'static,
-        T::TlsConnect: Send,
-        T::Stream: Send,
-        <T::TlsConnect as TlsConnect<Socket>>::Future: Send;
+    fn open(config: Config, tls: Option<MakeRustlsConnect>) -> Result<Result<Self, Error>, Diagnostic>;
 }
 
 impl Driver for Client {
-    fn open<T>(config: Config, tls: T) -> Result<Result<Self, Error>, Diagnostic>
-    where
-        T: MakeTlsConnect<Socket> + Send + 'static,
-        T::TlsConnect: Send,
-        T::Stream: Send,
-        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
-    {
-        Ok(::postgres::Config::from(config).connect(tls))
+    fn open(config: Config, tls: Option<MakeRustlsConnect>) -> Result<Result<Self, Error>, Diagnostic> {
+        let config = ::postgres::Config::from(config);
+        Ok(match tls {
+            None => config.connect(NoTls),
+            Some(tls) => config.connect(tls),
+        })
     }
 }
 

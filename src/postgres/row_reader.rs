@@ -9,14 +9,15 @@ use super::error;
 use super::row::Cell;
 use super::session::{pins, snapshot_name, typed};
 use crate::diagnostic::Diagnostic;
+use ::postgres::NoTls;
 use ::postgres::error::Error;
-use ::postgres::tls::{MakeTlsConnect, TlsConnect};
 use futures_core::Stream;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use tokio::runtime::{Builder, Runtime};
-use tokio_postgres::{Client, Config, Socket};
+use tokio_postgres::{Client, Config};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// Reads rows back by COPY, and does nothing else.
 pub struct RowReader {
@@ -55,19 +56,24 @@ impl Line {
 }
 
 impl Driver for RowReader {
-    fn open<T>(config: Config, tls: T) -> Result<Result<Self, Error>, Diagnostic>
-    where
-        T: MakeTlsConnect<Socket> + Send + 'static,
-        T::TlsConnect: Send,
-        T::Stream: Send,
-        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
-    {
+    fn open(config: Config, tls: Option<MakeRustlsConnect>) -> Result<Result<Self, Error>, Diagnostic> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| {
             Diagnostic::error("connection-failed", format!("failed to prepare for a connection: {error}"))
         })?;
-        let opened = runtime.block_on(config.connect(tls));
-        Ok(opened.map(|(client, connection)| Self { runtime, client, line: Line(Some(Box::pin(connection))) }))
+        let opened: Result<(Client, Pin<Box<Carrier>>), Error> = runtime.block_on(async {
+            Ok(match tls {
+                None => {
+                    let (client, connection) = config.connect(NoTls).await?;
+                    (client, Box::pin(connection) as Pin<Box<Carrier>>)
+                }
+                Some(tls) => {
+                    let (client, connection) = config.connect(tls).await?;
+                    (client, Box::pin(connection) as Pin<Box<Carrier>>)
+                }
+            })
+        });
+        Ok(opened.map(|(client, line)| Self { runtime, client, line: Line(Some(line)) }))
     }
 }
 
