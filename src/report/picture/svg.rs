@@ -1,11 +1,11 @@
 //! The picture as SVG: no program, font or script is needed to see it.
 
+use super::super::html::escape;
 use super::layout::{Layout, Rectangle};
 use super::panel::{
     ABOUT_LINE, NAME_LINE, PADDING, ROW_HEIGHT, ROW_LINE, ROWS, lay_out_picture, name_width, row_width,
 };
 use super::{MARK, Picture, Placed, Reference, ReferenceKind, TableBox};
-use std::borrow::Cow;
 
 /// Around everything.
 const MARGIN: i32 = 24;
@@ -70,7 +70,7 @@ fn panel(picture: &Picture, layout: &Layout, top: i32) -> String {
     let mut text = format!(
         "<g class=\"panel\" transform=\"translate({MARGIN} {top})\">\n<text class=\"heading\" x=\"0\" y=\"14\">{}</text>\n\
          <g transform=\"translate(0 {HEADING})\">\n",
-        escaped(heading)
+        escape(heading)
     );
     let mut lines: Vec<(&Reference, &Vec<(i32, i32)>)> = picture.references.iter().zip(&layout.lines).collect();
     // What is marked lies above what is not, and both below the boxes.
@@ -99,7 +99,7 @@ fn line(picture: &Picture, reference: &Reference, corners: &[(i32, i32)]) -> Str
         way(corners),
         dashes.map(|dashes| format!(" stroke-dasharray=\"{dashes}\"")).unwrap_or_default(),
         arrowhead(colour),
-        escaped(&title)
+        escape(&title)
     )
 }
 
@@ -146,7 +146,7 @@ fn table_box(table: &TableBox, place: Rectangle) -> String {
 fn set(class: &str, x: i32, y: i32, width: i32, text: &str) -> String {
     format!(
         "<text class=\"{class}\" x=\"{x}\" y=\"{y}\" textLength=\"{width}\" lengthAdjust=\"spacingAndGlyphs\">{}</text>\n",
-        escaped(text)
+        escape(text)
     )
 }
 
@@ -190,24 +190,4 @@ fn legend(pictures: &[Picture], top: i32, width: i32) -> (String, i32) {
     }
     text.push_str("</g>\n");
     (text, y + LEGEND / 2)
-}
-
-/// Escapes what is markup in XML.
-fn escaped(text: &str) -> Cow<'_, str> {
-    let is_special = |character: char| matches!(character, '&' | '<' | '>' | '"' | '\'');
-    if !text.contains(is_special) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    Cow::Owned(escaped)
 }
