@@ -302,6 +302,36 @@ fn the_foreign_key_to_the_root_refuses_what_cascades_would_take_along_unless_it_
 }
 
 #[test]
+fn a_row_has_a_tenant_only_by_the_reference_that_finds_it_though_that_may_be_null() {
+    let scratch = Scratch::start(Durability::Off).unwrap();
+    let mut connection = scratch.server().connect("public", Duration::from_secs(30)).unwrap();
+    for (schema, action, hazards) in [
+        // The users of an account refuse its deletion in the source as well, and so do whose rows are theirs.
+        ("stays", "", &[][..]),
+        ("goes", "ON DELETE CASCADE", &["notes"]),
+        // Nothing of it is deleted, nothing of it is refused: they are left behind.
+        ("parts", "ON DELETE SET NULL", &["notes", "orders"]),
+    ] {
+        let ddl = format!(
+            "CREATE TABLE accounts (id INTEGER PRIMARY KEY);
+             CREATE TABLE users (id INTEGER PRIMARY KEY, account_id INTEGER REFERENCES accounts {action});
+             CREATE TABLE notes (id INTEGER PRIMARY KEY, user_id INTEGER REFERENCES users ON DELETE CASCADE);
+             CREATE TABLE orders (id INTEGER PRIMARY KEY, user_id INTEGER REFERENCES users);"
+        );
+        let on_delete =
+            if action.ends_with("NULL") { ", foreign_keys: {account_id: {on_delete: no_action}}" } else { "" };
+        let tables = format!(
+            "  users: {{tenant: {{column: account_id}}{on_delete}}}\n  notes: {{tenant: {{via: user_id}}}}\n  orders: {{tenant: \
+             {{via: user_id}}}}\n"
+        );
+        let project = apply(&mut connection, schema, &ddl, &tables, "root: accounts").unwrap();
+        let hazard_of = project.plan.hazards().iter().filter(|hazard| hazard.code == "tenant-deletion-refused");
+        let found: Vec<&str> = hazard_of.map(|hazard| project.plan.source.table(hazard.table).name.as_str()).collect();
+        assert_eq!(found, hazards, "{schema}");
+    }
+}
+
+#[test]
 fn an_insert_without_the_tenant_is_refused_where_the_plan_warns_of_it() {
     let scratch = Scratch::start(Durability::Off).unwrap();
     let mut connection = scratch.server().connect("public", Duration::from_secs(30)).unwrap();

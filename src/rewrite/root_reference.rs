@@ -2,8 +2,8 @@
 
 use super::Hazard;
 use super::draft::Draft;
-use crate::schema::{Action, Deferral, ForeignKey, SourceSchema, TableId};
-use crate::spec::RootForeignKey;
+use crate::schema::{Action, Deferral, ForeignKey, ForeignKeyId, SourceSchema, TableId};
+use crate::spec::{Placement, RootForeignKey, Tenancy, TenantSource};
 use std::collections::BTreeMap;
 
 pub(super) fn add(draft: &mut Draft<'_>) {
@@ -43,7 +43,7 @@ pub(super) fn add(draft: &mut Draft<'_>) {
         );
         // RESTRICT is chosen: whoever writes it wants the refusal.
         if on_delete == Action::NoAction {
-            deletion_refused(draft, root.table, source, fate(draft.source, source, &mut fates));
+            deletion_refused(draft, root.table, source, fate(draft.source, draft.tenancy, source, &mut fates));
         }
     }
 }
@@ -60,7 +60,7 @@ enum Fate {
 }
 
 /// Follows the actions of the foreign keys from the root.
-fn fate(source: &SourceSchema, table: TableId, known: &mut BTreeMap<TableId, Fate>) -> Fate {
+fn fate(source: &SourceSchema, tenancy: &Tenancy, table: TableId, known: &mut BTreeMap<TableId, Fate>) -> Fate {
     if let Some(&fate) = known.get(&table) {
         return fate;
     }
@@ -69,9 +69,10 @@ fn fate(source: &SourceSchema, table: TableId, known: &mut BTreeMap<TableId, Fat
     let mut found = Fate::Stays;
     for &id in &source.table(table).foreign_keys {
         let foreign_key = source.foreign_key(id);
-        // A row without the reference goes its own way.
-        let always = foreign_key.columns.iter().all(|&column| source.column(column).not_null);
-        let refuses = match (fate(source, foreign_key.referenced_table, known), foreign_key.on_delete) {
+        // A row without the reference goes its own way; but a row has a tenant only by the one that its tenant is found by.
+        let always = finds_tenant(source, tenancy, id)
+            || foreign_key.columns.iter().all(|&column| source.column(column).not_null);
+        let refuses = match (fate(source, tenancy, foreign_key.referenced_table, known), foreign_key.on_delete) {
             (Fate::Goes, Action::NoAction | Action::Restrict) | (Fate::Refuses, _) => always,
             (Fate::Goes, Action::Cascade) => {
                 found = Fate::Goes;
@@ -86,6 +87,16 @@ fn fate(source: &SourceSchema, table: TableId, known: &mut BTreeMap<TableId, Fat
     }
     known.insert(table, found);
     found
+}
+
+/// Says whether the tenant of a row is found by a foreign key, and by nothing else.
+fn finds_tenant(source: &SourceSchema, tenancy: &Tenancy, id: ForeignKeyId) -> bool {
+    let foreign_key = source.foreign_key(id);
+    match &tenancy.table(foreign_key.table).placement {
+        Placement::Tenant(TenantSource::Via(way)) => *way == id,
+        Placement::Tenant(TenantSource::Column(column)) => foreign_key.columns == [*column],
+        _ => false,
+    }
 }
 
 /// PostgreSQL looks at a foreign key before the cascades over other tables have come to the row: tried with the constraints
