@@ -294,12 +294,6 @@ impl<'a> Resolver<'a> {
         lines.join("\n")
     }
 
-    fn names_columns(&self, columns: &[crate::schema::ColumnId], key: &str) -> bool {
-        let wanted: Vec<&str> = key.split(',').map(str::trim).collect();
-        columns.len() == wanted.len()
-            && self.schema.column_names(columns).zip(wanted).all(|(name, wanted)| name.eq_ignore_ascii_case(wanted))
-    }
-
     fn names_dangling(&self, table: TableId, key: &str) -> bool {
         self.schema
             .dangling

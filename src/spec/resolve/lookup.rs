@@ -71,17 +71,11 @@ impl<'a> Resolver<'a> {
         candidates: &[Candidate<I>],
         span: Span,
     ) -> Option<I> {
-        let columns: Vec<&str> = key.split(',').map(str::trim).collect();
         let matches: Vec<&Candidate<I>> = candidates
             .iter()
             .filter(|candidate| {
                 candidate.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(key))
-                    || (candidate.columns.len() == columns.len()
-                        && self
-                            .schema
-                            .column_names(&candidate.columns)
-                            .zip(&columns)
-                            .all(|(name, wanted)| name.eq_ignore_ascii_case(wanted)))
+                    || self.names_columns(&candidate.columns, key)
             })
             .collect();
         match matches[..] {
@@ -110,6 +104,14 @@ impl<'a> Resolver<'a> {
                 None
             }
         }
+    }
+
+    /// Says whether a KEY names columns, in their order. A name may hold commas itself.
+    pub(super) fn names_columns(&self, columns: &[ColumnId], key: &str) -> bool {
+        let all = self.columns_text(columns);
+        let parts = |text| str::split(text, ',').map(str::trim);
+        let same = |(one, other): (&str, &str)| one.eq_ignore_ascii_case(other);
+        !columns.is_empty() && parts(&all).count() == parts(key).count() && parts(&all).zip(parts(key)).all(same)
     }
 
     /// Returns how the spec would name an object: its columns, or its name where it has no plain columns.

@@ -117,6 +117,10 @@ fn find_columns(
     names: &str,
     span: &Span,
 ) -> Result<Vec<ColumnId>, Box<Diagnostic>> {
+    // A name may hold commas itself.
+    if let Some(column) = schema.find_column(table, names.trim()) {
+        return Ok(vec![column]);
+    }
     names
         .split(',')
         .map(str::trim)
