@@ -261,6 +261,12 @@ impl<'a> Walker<'a> {
             path.push(key);
             if let Some(first) = self.spans.places.get(path.as_slice()) {
                 let first = first.key.clone();
+                // What stands below the first is no second time for what stands below this one.
+                let places = self.spans.places.range(path.clone()..).map(|(place, _)| place);
+                let below: Vec<Path> = places.take_while(|place| place.starts_with(path)).cloned().collect();
+                for place in &below {
+                    self.spans.places.remove(place);
+                }
                 self.errors.push(
                     Diagnostic::error("duplicate-key", format!("`{}` stands here twice", path[path.len() - 1]))
                         .label(self.span(key_range.clone()), "again")
@@ -349,6 +355,8 @@ mod tests {
         ] {
             assert!(codes(text).contains(&code), "{text:?} gave {:?}", codes(text));
         }
+        // What stands below a key that is there twice is not there twice itself.
+        assert_eq!(codes("a: {b: {c: 1}}\na: {b: {c: 1}}\nab: {b: 1}"), ["duplicate-key"]);
         assert!(codes(&"[".repeat(40)).contains(&"yaml-depth"));
         assert!(!codes(&"[".repeat(100_000)).is_empty());
         assert_eq!(codes("a: {b: [1, 2]}\nc: 'x'"), Vec::<&str>::new());

@@ -44,6 +44,9 @@ impl Resolver<'_> {
             Known::Decided(Placement::Tenant(source)) => says_nothing(source),
             _ => false,
         };
+        // Without the root that was asked for no path leads anywhere: that is told once, of the root.
+        let asked_root = self.file.tenant.as_ref().and_then(|tenant| tenant.root.as_ref());
+        let is_root_lost = root.is_none() && asked_root.is_some();
         let mut placements = Vec::with_capacity(known.len());
         for table in self.schema.table_ids() {
             let before = match &known[table.index()] {
@@ -71,6 +74,10 @@ impl Resolver<'_> {
                 .collect();
             placements.push(match &paths[..] {
                 [path] => self.inferred(table, path, root, before),
+                [] if is_root_lost => {
+                    self.failed.insert(table);
+                    Placement::Omit
+                }
                 [] => {
                     self.undecided(table, before);
                     Placement::Omit
