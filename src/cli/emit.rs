@@ -154,7 +154,8 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Diagnostic {
             Diagnostic::error("output-unwritable", format!("{name} cannot be written: its folder does not exist"))
                 .help(format!("make it first: mkdir -p {}", shown(folder)))
         }
-        (kind, _) => Diagnostic::error("output-unwritable", format!("{name} cannot be written: {kind}")),
+        (kind, _) => Diagnostic::error("output-unwritable", format!("{name} cannot be written: {kind}"))
+            .help("check the folder and its rights"),
     }
 }
 

@@ -143,7 +143,8 @@ fn write_new(path: &Path, text: &str) -> Result<(), Diagnostic> {
             Diagnostic::error("spec-exists", format!("{} is there already", shown(path)))
                 .help("a spec is edited by hand, so it is never written over: choose another name, or move it away")
         }
-        _ => Diagnostic::error("output-unwritable", format!("{} cannot be written: {error}", shown(path))),
+        _ => Diagnostic::error("output-unwritable", format!("{} cannot be written: {error}", shown(path)))
+            .help("check the folder and its rights"),
     };
     let mut file = std::fs::File::create_new(path).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)

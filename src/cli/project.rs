@@ -65,6 +65,7 @@ impl Project {
     fn read(path: &Path, allow_outside: bool, sources: &mut Sources) -> Result<Read, Diagnostics> {
         let text = std::fs::read_to_string(path).map_err(|error| {
             Diagnostic::error("spec-unreadable", format!("the spec {} cannot be read: {error}", shown(path)))
+                .help("name a spec, which is a YAML file; `tenantry init --source DB -o SPEC` writes a first one")
         })?;
         let id = sources.add(shown(path), text.clone());
         let (mut file, spans) = spec::read(&text, id)?;

@@ -42,6 +42,9 @@ impl Target {
         let Some(name) = text.strip_prefix("env:") else {
             return Self::server(text, environment);
         };
+        if name.trim().is_empty() {
+            return Err(invalid("`env:` names no environment variable").help("write env:NAME, as in env:DATABASE_URL"));
+        }
         let value = environment(name).filter(|value| !value.trim().is_empty()).ok_or_else(|| {
             let name = visible(name);
             invalid(format!("the environment variable {name} is not set or empty"))
@@ -191,6 +194,10 @@ mod tests {
             assert!(error.message.contains(name), "{error:?}");
         }
         assert!(!format!("{:?}", parse("env:BAD").unwrap_err()).contains("s3c"));
+        for none in ["env:", "env: "] {
+            let error = parse(none).unwrap_err();
+            assert!(error.message.contains("names no environment variable"), "{error:?}");
+        }
         assert!(matches!(parse(" scratch "), Ok(Target::Scratch)));
     }
 
