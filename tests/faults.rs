@@ -308,6 +308,20 @@ fn a_run_is_not_continued_with_anything_else_than_it_was_begun_with() {
 }
 
 #[test]
+fn a_database_that_lacks_characters_is_refused_before_anything_is_done() {
+    let case = Case::new(SQLITE, SPEC);
+    let latin = format!("{}_latin", case.database);
+    let create = format!("CREATE DATABASE {latin} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
+    case.connect().execute(&create, "create a database").unwrap();
+    let case = Case { database: latin, ..case };
+    for more in [&[][..], &["--dry-run"], &["--resume"]] {
+        let (code, text) = case.run(more);
+        assert!(code == Some(2) && text.contains("encoding-unfit") && !text.contains("snapshot …"), "{text}");
+    }
+    assert_eq!((case.tables(), case.path("work").exists()), (0, false));
+}
+
+#[test]
 fn a_second_run_is_told_who_holds_the_lock_also_of_a_client_that_hangs() {
     let case = Case::new(SQLITE, SPEC);
     let log = case.path("places");

@@ -366,6 +366,7 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
     if arguments.resume && arguments.source.is_empty() {
         return Err(nothing_to_continue().into());
     }
+    target.server().refuse_other_encoding(session.connection())?;
     progress.phase("snapshot");
     let source = RunSource::open(arguments, is_scratch)?;
     let mut snapshot = source.snapshot()?;

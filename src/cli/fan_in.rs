@@ -47,6 +47,7 @@ pub(super) fn steps(
     if paths.is_empty() {
         return Err(nothing_to_continue().into());
     }
+    target.server().refuse_other_encoding(session.connection())?;
     progress.phase("snapshot");
     let sources = RunFiles::open(arguments, paths, is_scratch)?;
     let mut files = gather(project, paths, &arguments.names, &mut |number| {

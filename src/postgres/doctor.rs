@@ -48,6 +48,18 @@ impl Finding {
     fn failed(name: &'static str, error: Diagnostic) -> Self {
         Self { name, status: Status::Failed, detail: error.message, help: error.help }
     }
+
+    /// Makes an error of what a run would fail on.
+    fn into_result(self, code: &'static str, server: &Server) -> Result<(), Diagnostic> {
+        if self.status != Status::Failed {
+            return Ok(());
+        }
+        let error = Diagnostic::error(code, format!("{} cannot take a copy: {}", server.describe(), self.detail));
+        Err(match self.help {
+            Some(help) => error.help(help),
+            None => error,
+        })
+    }
 }
 
 /// Sessions that a run with its default number of jobs opens, with one to spare for a person.
@@ -342,16 +354,16 @@ impl Server {
     pub fn connect_unpooled(&self, schema: &str, timeout: Duration) -> Result<Connection, Diagnostic> {
         let mut connection = self.connect(schema, timeout)?;
         let mut other = self.connect(schema, timeout)?;
-        let found = pooler(&mut connection, &mut other)?;
-        if found.status == Status::Failed {
-            let message = format!("{} cannot take a copy: {}", self.describe(), found.detail);
-            let error = Diagnostic::error("pooled-connection", message);
-            return Err(match found.help {
-                Some(help) => error.help(help),
-                None => error,
-            });
-        }
+        pooler(&mut connection, &mut other)?.into_result("pooled-connection", self)?;
         Ok(connection)
+    }
+
+    /// Makes sure that the database of a connection holds every text: others refuse what their encoding lacks, in the middle
+    /// of a run, and count the characters of a varchar in their own way.
+    ///
+    /// The errors are those of the server, and `encoding-unfit`.
+    pub fn refuse_other_encoding(&self, connection: &mut Connection) -> Result<(), Diagnostic> {
+        encoding(connection)?.into_result("encoding-unfit", self)
     }
 }
 
@@ -485,7 +497,12 @@ mod tests {
         let name = format!("latin_{}", database.database());
         let sql = format!("CREATE DATABASE {name} ENCODING 'LATIN1' TEMPLATE template0");
         testing::connect(&database).execute(&sql, "create").unwrap();
-        assert_eq!(status(&of(&database.with_database(&name), "public"), "encoding"), Status::Failed);
+        let latin = database.with_database(&name);
+        assert_eq!(status(&of(&latin, "public"), "encoding"), Status::Failed);
+        let error = latin.refuse_other_encoding(&mut testing::connect(&latin)).unwrap_err();
+        assert!(error.code == "encoding-unfit" && error.message.contains("LATIN1"), "{error:?}");
+        assert!(error.help.is_some_and(|help| help.contains("ENCODING 'UTF8'")));
+        assert_eq!(database.refuse_other_encoding(&mut testing::connect(&database)), Ok(()));
     }
 
     #[test]
