@@ -202,6 +202,21 @@ fn a_dry_run_estimates_time_and_room() {
 }
 
 #[test]
+fn a_server_that_is_left_running_is_told_to_machines_as_well() {
+    let folder = case();
+    let run = ["cutover", "spec.yaml", "--source", "app.db", "--target", "scratch", "--keep", "--format", "json"];
+    let output = tenantry(folder.path(), &run);
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let sh =
+        |command: &str, more: &str| Command::new("sh").args(["-c", &format!("{command} {more}")]).output().unwrap();
+    let [connect, stop] = ["connect", "stop"].map(|key| result["left_running"][key].as_str().unwrap().to_owned());
+    let counted = sh(&connect, "-X -A -t -c 'SELECT count(*) FROM items'");
+    assert_eq!(String::from_utf8_lossy(&counted.stdout).trim(), "20000", "{counted:?}");
+    assert!(sh(&stop, "").status.success());
+    assert!(!sh(&connect, "-X -c 'SELECT 1'").status.success(), "{connect}");
+}
+
+#[test]
 fn a_rehearsal_writes_a_runbook_and_its_commands_work() {
     let folder = case();
     std::fs::write(folder.path().join("out.sql"), "").unwrap();

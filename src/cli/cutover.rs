@@ -208,7 +208,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
             }
             CLEAN
         }
-        Ok(Done::Run { run, around, kept, audit, source_hash, target, figures, rehearsal }) => {
+        Ok(Done::Run { run, around, audit, source_hash, target, figures, rehearsal }) => {
             super::warnings::of_run(output, &run, &around);
             match arguments.format {
                 Format::Text => output.result(&cutover_text(&run, &around)),
@@ -218,9 +218,6 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
             }
             if let (Some(figures), Some(rehearsal), Format::Text) = (&figures, &rehearsal, arguments.format) {
                 output.result(&times_text(figures, rehearsal));
-            }
-            if let (Some((connect, stop)), Format::Text) = (kept, arguments.format) {
-                output.result(&format!("connect: {connect}\nstop: {stop}\n"));
             }
             let is_rehearsal = arguments.target.trim() == "scratch" && run.verification.is_proven();
             if let (true, Some(path), Some(figures)) = (is_rehearsal, super::rehearsal::to_write(arguments), &figures) {
@@ -278,7 +275,6 @@ pub(super) enum Done {
     Run {
         run: Box<Cutover>,
         around: Box<Surroundings>,
-        kept: Option<(String, String)>,
         /// What was found before; `None` where an interrupted run was continued.
         audit: Option<Audit>,
         source_hash: String,
@@ -351,7 +347,6 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
             return Ok(Done::Run {
                 run: Box::new(run),
                 around: Box::new(around),
-                kept: None,
                 audit: None,
                 source_hash,
                 target,
@@ -420,12 +415,13 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
     figures.measure(session.connection(), plan);
     drop(session);
     let described = target.describe();
-    let kept = if arguments.keep && run.verification.is_proven() { target.keep()? } else { None };
+    if arguments.keep && run.verification.is_proven() {
+        around.left_running = target.keep()?;
+    }
     let source_hash = snapshot.hash.clone();
     Ok(Done::Run {
         run: Box::new(run),
         around: Box::new(around),
-        kept,
         audit: Some(audited),
         source_hash,
         target: described,
@@ -519,7 +515,6 @@ fn add_tenant(
     Ok(Done::Run {
         run: Box::new(added.run),
         around: Box::new(around),
-        kept: None,
         audit: Some(audited),
         source_hash: snapshot.hash.clone(),
         target: server.describe(),

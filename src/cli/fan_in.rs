@@ -96,7 +96,7 @@ pub(super) fn steps(
     let jobs = arguments.jobs.into();
     let run = session.execute_files(id, &files, jobs, &mut |event| progress.event(event));
     let run = run.map_err(|error| Stop::Interrupted(error.into()))?;
-    let around = sources.around(&files, false, replaced);
+    let mut around = sources.around(&files, false, replaced);
     let source_hash = hash_of_files(&files);
     let mut figures = Figures::new(&audited, &run, &progress.before(), progress.elapsed());
     let source_bytes = files.iter().map(|file| file.snapshot.bytes).sum();
@@ -107,11 +107,12 @@ pub(super) fn steps(
     figures.measure(session.connection(), &plan);
     drop(session);
     let described = target.describe();
-    let kept = if arguments.keep && run.verification.is_proven() { target.keep()? } else { None };
+    if arguments.keep && run.verification.is_proven() {
+        around.left_running = target.keep()?;
+    }
     Ok(Done::Run {
         run: Box::new(run),
         around: Box::new(around),
-        kept,
         audit: Some(audited),
         source_hash,
         target: described,
@@ -147,7 +148,6 @@ fn resume(
     Ok(Done::Run {
         run: Box::new(run),
         around: Box::new(around),
-        kept: None,
         audit: None,
         source_hash: hash_of_files(&files),
         target: target.describe(),

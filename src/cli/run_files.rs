@@ -156,6 +156,7 @@ impl RunFiles {
             snapshot: kept,
             older: self.work.as_ref().map(|work| work.others(&own)).unwrap_or_default(),
             unsafe_backup: unsafe_backup.map(|error| error.message),
+            left_running: None,
         }
     }
 }

@@ -102,6 +102,7 @@ impl RunSource {
             snapshot: kept,
             older: self.work.as_ref().map(|work| work.others(&[snapshot.path()])).unwrap_or_default(),
             unsafe_backup: unsafe_backup.map(|error| error.message),
+            left_running: None,
         }
     }
 }

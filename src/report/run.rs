@@ -38,6 +38,8 @@ pub struct Surroundings {
     pub older: Vec<(PathBuf, u64)>,
     /// Why the snapshot may not survive a crash of the machine.
     pub unsafe_backup: Option<String>,
+    /// How to connect to the scratch server that is left running, and how to remove it.
+    pub left_running: Option<(String, String)>,
 }
 
 /// Whether the source was written to after its snapshot.
@@ -118,6 +120,9 @@ pub fn cutover_text(run: &Cutover, around: &Surroundings) -> String {
             visible(&reason.message)
         ));
     }
+    if let Some((connect, stop)) = &around.left_running {
+        text.push_str(&format!("connect: {connect}\nstop: {stop}\n"));
+    }
     text
 }
 
@@ -154,6 +159,8 @@ pub fn cutover_json(
         "moved_on_unknown": reason,
         "written": around.written,
     });
+    let server = around.left_running.as_ref();
+    value["left_running"] = json!(server.map(|(connect, stop)| json!({ "connect": connect, "stop": stop })));
     value["figures"] = json!(figures);
     value["rehearsal"] = json!(rehearsal);
     value["older_snapshots"] = around.older.iter().map(|(path, _)| json!(path.to_string_lossy())).collect();
