@@ -202,6 +202,42 @@ fn a_dry_run_estimates_time_and_room() {
 }
 
 #[test]
+fn files_that_cannot_be_written_are_told_before_anything_is_done() {
+    let folder = case();
+    let (server, url) = database("unwritable");
+    let run = ["cutover", "spec.yaml", "--source", "app.db", "--work-dir", "work", "--target"];
+    for (target, more, named) in [
+        (url.as_str(), &["--report", "no/such/run.html"][..], &["no/such/run.html", "no/such/run.json"][..]),
+        (&url, &["--report", "spec.yaml/run.json"], &["spec.yaml/run.json"]),
+        (&url, &["--receipts", "spec.yaml/of"], &["spec.yaml/of"]),
+        ("scratch", &["--runbook", "work/x/run.md"], &["work/x/run.md", "work/x/run.json"]),
+        ("scratch", &["--runbook", "run.json"], &["two files would be written as run.json"]),
+        ("scratch", &["--runbook", "run.md", "--report", "run.html"], &["two files would be written as run.json"]),
+    ] {
+        let output = tenantry(folder.path(), &[&run[..], &[target], more].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{more:?}: {said}");
+        assert!(said.contains("report-unwritable") && !said.contains("snapshot …"), "{more:?}: {said}");
+        assert!(named.iter().all(|name| said.contains(name)), "{more:?}: {said}");
+    }
+    let mut connection = server.connect("public", Duration::from_secs(10)).unwrap();
+    let tables =
+        connection.query_one("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", &[], "ask").unwrap();
+    assert_eq!((tables.integer(0).unwrap(), folder.path().join("work").exists()), (0, false));
+    for arguments in [
+        ["audit", "spec.yaml", "--source", "app.db", "--write-suggestions", "no/such.yaml"],
+        ["audit", "spec.yaml", "--source", "app.db", "--report", "no/such.html"],
+    ] {
+        let output = tenantry(folder.path(), &arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && !said.contains("audit …"), "{said}");
+    }
+    let verify = ["verify", "spec.yaml", "--source", "app.db", "--target", &url, "--receipts", "spec.yaml/x"];
+    let said = tenantry(folder.path(), &verify).stderr;
+    assert!(!String::from_utf8_lossy(&said).contains("snapshot …"), "{}", String::from_utf8_lossy(&said));
+}
+
+#[test]
 fn a_server_that_is_left_running_is_told_to_machines_as_well() {
     let folder = case();
     let run = ["cutover", "spec.yaml", "--source", "app.db", "--target", "scratch", "--keep", "--format", "json"];

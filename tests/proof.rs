@@ -158,6 +158,13 @@ fn a_run_is_signed_off_with_a_report_and_a_receipt_for_each_tenant() {
     let arguments = ["--report", later.to_str().unwrap()];
     assert_eq!(moved.run("verify", &arguments).status.code(), Some(0));
     assert_eq!(json(&later)["clean"].as_bool(), Some(true));
+    // Where a receipt cannot be written after all, the answer that took so long is told all the same.
+    let receipt = fs::read_dir(&receipts).unwrap().next().unwrap().unwrap().path();
+    fs::remove_file(&receipt).unwrap();
+    fs::create_dir(&receipt).unwrap();
+    let output = moved.run("verify", &["--receipts", folder]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("report-unwritable") && text(&output).contains("\nproven: "), "{}", text(&output));
     moved.connect().execute("DELETE FROM payments WHERE id = 3", "delete a row").unwrap();
     assert_eq!(moved.run("verify", &arguments).status.code(), Some(1));
     assert_eq!(json(&later)["clean"].as_bool(), Some(false));

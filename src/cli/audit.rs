@@ -50,6 +50,9 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
         Ok(project) => project,
         Err(failure) => return output.errors(&failure.errors, &failure.sources, arguments.format),
     };
+    if let Err(errors) = sign_off::refuse(&arguments.files, None, arguments.write_suggestions.clone()) {
+        return output.errors(&errors, &project.sources, arguments.format);
+    }
     let mut progress = Progress::new(output);
     let audited = audited(arguments, &mut project, &mut progress);
     progress.end();

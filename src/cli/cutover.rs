@@ -155,6 +155,11 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
         Ok(chosen) => chosen,
         Err(errors) => return output.errors(&errors, &project.sources, arguments.format),
     };
+    if let Err(errors) =
+        sign_off::refuse(&arguments.files, Some(&arguments.receipts), super::rehearsal::asked_for(arguments))
+    {
+        return output.errors(&errors, &project.sources, arguments.format);
+    }
     let mut progress = Progress::new(output);
     let done = match &chosen {
         Chosen::Files(paths) => fan_in::steps(arguments, paths, &mut project, &mut progress),

@@ -16,6 +16,12 @@ pub(super) fn to_write(arguments: &Arguments) -> Option<PathBuf> {
     arguments.runbook.clone().or_else(in_folder)
 }
 
+/// Lists the files of a runbook that a run is told to write; those in its folder are its own.
+pub(super) fn asked_for(arguments: &Arguments) -> impl Iterator<Item = PathBuf> {
+    let asked = arguments.runbook.iter().filter(|_| arguments.target.trim() == "scratch");
+    asked.flat_map(|path| [path.clone(), figures_path(path)])
+}
+
 /// Reads the figures of the rehearsal, where there was one.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! `--report` and `--receipts`: a run as files that a person signs off.
 
-use super::private_file;
-use crate::diagnostic::Diagnostic;
+use super::private_file::{self, refuse_unwritable, refuse_unwritable_folder};
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::ident::visible;
 use crate::report::SignOff;
 use clap::Args;
@@ -27,6 +27,39 @@ pub(super) struct Receipts {
     pub receipts: Option<PathBuf>,
 }
 
+impl Files {
+    /// Lists the files that are written.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        let beside = |path: &PathBuf| (!is_json(path)).then(|| path.with_extension("json"));
+        self.report.iter().flat_map(|path| std::iter::once(path.clone()).chain(beside(path))).collect()
+    }
+}
+
+fn is_json(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+}
+
+/// Finds out, before anything is done, whether all can be written: the report, the receipts, and `others`.
+///
+/// # Errors
+/// `report-unwritable` for all that cannot.
+pub(super) fn refuse(
+    files: &Files,
+    receipts: Option<&Receipts>,
+    others: impl IntoIterator<Item = PathBuf>,
+) -> Result<(), Diagnostics> {
+    let paths: Vec<PathBuf> = files.paths().into_iter().chain(others).collect();
+    let mut errors = refuse_unwritable(&paths).err().unwrap_or_default();
+    if let Some(folder) = receipts.and_then(|receipts| receipts.receipts.as_ref()) {
+        // It is made where it is missing, and the folders above it.
+        let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new(""));
+        if let Err(error) = refuse_unwritable_folder(there) {
+            errors.push(unmakable(folder, &error));
+        }
+    }
+    errors.into_result(())
+}
+
 /// Writes what was asked for.
 ///
 /// # Errors
@@ -34,7 +67,7 @@ pub(super) struct Receipts {
 pub(super) fn write(files: &Files, receipts: Option<&Receipts>, sign_off: &SignOff<'_>) -> Result<(), Diagnostic> {
     if let Some(path) = &files.report {
         let json = format!("{:#}\n", sign_off.json());
-        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
+        if is_json(path) {
             private_file::write(path, &json)?;
         } else {
             private_file::write(path, &sign_off.html())?;
@@ -59,10 +92,12 @@ pub(super) fn now() -> String {
 }
 
 fn make(folder: &Path) -> Result<(), Diagnostic> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
-        let message = format!("cannot make the folder {}: {error}", visible(&folder.to_string_lossy()));
-        Diagnostic::error("report-unwritable", message).help("name a place that you may write to")
-    })
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| unmakable(folder, &error))
+}
+
+fn unmakable(folder: &Path, error: &std::io::Error) -> Diagnostic {
+    let message = format!("cannot make the folder {}: {error}", visible(&folder.to_string_lossy()));
+    Diagnostic::error("report-unwritable", message).help("name a place that you may write to")
 }
 
 /// Names a tenant's files: what can be read of its id, and a hash that tells ids apart whatever the file system does.

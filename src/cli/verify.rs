@@ -73,6 +73,9 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
         Ok(project) => project,
         Err(failure) => return output.errors(&failure.errors, &failure.sources, arguments.format),
     };
+    if let Err(errors) = sign_off::refuse(&arguments.files, Some(&arguments.receipts), None) {
+        return output.errors(&errors, &project.sources, arguments.format);
+    }
     let mut progress = Progress::new(output);
     let verified = choose(&arguments.source, &arguments.names).and_then(|chosen| match chosen {
         Chosen::Files(paths) => files(arguments, &paths, &mut project, &mut progress),
@@ -105,12 +108,12 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
         phases: vec![("verify".to_owned(), took)],
         values: if arguments.files.show_values { Values::Shown } else { Values::Hidden },
     };
-    if let Err(error) = sign_off::write(&arguments.files, Some(&arguments.receipts), &report) {
-        return output.error(error, &project.sources, arguments.format);
-    }
     match arguments.format {
         Format::Text => output.result(&text),
         Format::Json => output.json(&json),
+    }
+    if let Err(error) = sign_off::write(&arguments.files, Some(&arguments.receipts), &report) {
+        return output.error(error, &project.sources, arguments.format);
     }
     if is_clean { CLEAN } else { FINDINGS }
 }
