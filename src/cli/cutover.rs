@@ -403,8 +403,8 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
         Some(_) => session.refuse_replace(arguments.discard_new_rows)?,
         None => session.preflight(&snapshot, tables)?,
     }
-    source.keep(&mut snapshot)?;
-    source.keep_rejects(&snapshot, &rejects_text(plan, &settled.rejects))?;
+    source.folder.keep(&mut snapshot)?;
+    source.folder.keep_rejects(&snapshot, &rejects_text(plan, &settled.rejects))?;
     let new =
         NewCutover { spec_hash: &spec_hash, snapshot: &snapshot, settled: &settled, tenants: audited.tenants, tables };
     let (replaced, id) = match replaced {
@@ -507,8 +507,8 @@ fn add_tenant(
         let (target, source_bytes) = (server.describe(), snapshot.bytes);
         return Ok(Done::DryRun { audit: audited, target, source_bytes, rehearsal: None });
     }
-    source.keep(&mut snapshot)?;
-    source.keep_rejects(&snapshot, &rejects_text(plan, &settled.rejects))?;
+    source.folder.keep(&mut snapshot)?;
+    source.folder.keep_rejects(&snapshot, &rejects_text(plan, &settled.rejects))?;
     let (spec_hash, tables) = (String::new(), Tables::Created);
     let new =
         NewCutover { spec_hash: &spec_hash, snapshot: &snapshot, settled: &settled, tenants: audited.tenants, tables };

@@ -85,8 +85,8 @@ pub(super) fn steps(
         false => session.preflight_files(&files, tables)?,
     }
     for file in &mut files {
-        sources.keep(&mut file.snapshot)?;
-        sources.keep_rejects(&file.snapshot, &rejects_text(&plan, &file.settled.rejects))?;
+        sources.folder.keep(&mut file.snapshot)?;
+        sources.folder.keep_rejects(&file.snapshot, &rejects_text(&plan, &file.settled.rejects))?;
     }
     let new = NewFiles { spec_hash: &spec_hash, files: &files, tables };
     let (replaced, id) = match arguments.replace {

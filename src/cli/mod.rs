@@ -24,6 +24,7 @@ mod project;
 mod rehearsal;
 mod rollback;
 mod run_files;
+mod run_folder;
 mod run_source;
 mod schema;
 mod sign_off;

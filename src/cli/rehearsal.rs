@@ -27,7 +27,7 @@ pub(super) fn asked_for(arguments: &Arguments) -> impl Iterator<Item = PathBuf> 
 /// # Errors
 /// `runbook-unreadable`: a runbook was named whose figures are not beside it, or are none.
 pub(super) fn read(arguments: &Arguments) -> Result<Option<Figures>, Diagnostic> {
-    let in_folder = || super::run_source::folder(arguments).join(NAME);
+    let in_folder = || super::run_folder::folder(arguments).join(NAME);
     let path = figures_path(&arguments.runbook.clone().unwrap_or_else(in_folder));
     let unreadable = |reason: String| {
         Diagnostic::error(
@@ -95,7 +95,7 @@ fn commands(runbook: &Path, arguments: &Arguments) -> Commands {
         tenant,
         tenant_of_run: names.tenant.as_ref().map(|id| format!(" --tenant {}", quoted(id))).unwrap_or_default(),
         more,
-        folder: visible(&super::run_source::folder(arguments).to_string_lossy()).into_owned(),
+        folder: visible(&super::run_folder::folder(arguments).to_string_lossy()).into_owned(),
         freezes: arguments.freeze,
     }
 }

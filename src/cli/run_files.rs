@@ -1,13 +1,13 @@
 //! Where the rows of a cutover of several files come from: the files, frozen or not, and the snapshots that the run keeps.
 
 use super::cutover::Arguments;
-use super::run_source::folder;
+use super::run_folder::RunFolder;
 use crate::copy::{RolledBack, TenantFile, accounts_of_files};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::ident::visible;
 use crate::postgres::{FileRecord, RunRecord};
 use crate::report::{MovedOn, Surroundings};
-use crate::sqlite::{Frozen, Snapshot, Taking, WorkDir, make_room_for_frozen};
+use crate::sqlite::{Frozen, Snapshot, Taking, make_room_for_frozen};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ pub(super) struct RunFiles {
     max_block: Option<Duration>,
     /// In the order of the paths, where the sources are frozen.
     frozen: Vec<Frozen>,
-    /// None for a rehearsal, whose snapshots go with the server.
-    work: Option<WorkDir>,
+    /// Where their snapshots are kept.
+    pub folder: RunFolder,
 }
 
 impl RunFiles {
@@ -27,12 +27,10 @@ impl RunFiles {
     /// # Errors
     /// Those of the folder; of all sources that cannot be frozen.
     pub fn open(arguments: &Arguments, paths: &[PathBuf], is_scratch: bool) -> Result<Self, Diagnostics> {
-        let keeps = arguments.work_dir.is_some() || !is_scratch;
-        let work = keeps.then(|| WorkDir::open(&folder(arguments))).transpose()?;
-        Self::with(arguments, paths.to_vec(), work)
+        Self::with(arguments, paths.to_vec(), RunFolder::open(arguments, is_scratch)?)
     }
 
-    fn with(arguments: &Arguments, paths: Vec<PathBuf>, work: Option<WorkDir>) -> Result<Self, Diagnostics> {
+    fn with(arguments: &Arguments, paths: Vec<PathBuf>, folder: RunFolder) -> Result<Self, Diagnostics> {
         if arguments.freeze {
             make_room_for_frozen(paths.len())?;
         }
@@ -45,7 +43,7 @@ impl RunFiles {
             }
         }
         let max_block = arguments.max_block.map(Duration::from_secs_f64);
-        errors.into_result(Self { paths, max_block, frozen, work })
+        errors.into_result(Self { paths, max_block, frozen, folder })
     }
 
     /// Finds the snapshots that an interrupted run keeps; where one is gone, its source serves as long as it is the same.
@@ -57,14 +55,13 @@ impl RunFiles {
         record: &RunRecord,
         files: &[FileRecord],
     ) -> Result<(Self, Vec<TenantFile>), Diagnostics> {
-        let recorded = record.snapshot_path.as_deref().and_then(|path| Path::new(path).parent()).map(Path::to_owned);
-        let named = folder(arguments);
-        let folder = match recorded {
-            Some(recorded) if arguments.work_dir.is_none() && !named.is_dir() => recorded,
-            _ => named,
+        // One run keeps all of them in one folder.
+        let folder = match RunFolder::kept(arguments, record, files.iter().map(|file| file.snapshot.as_str()))? {
+            Some((folder, _)) => folder,
+            None => RunFolder::named(arguments)?,
         };
         let paths = files.iter().map(|file| PathBuf::from(&file.path)).collect();
-        let sources = Self::with(arguments, paths, Some(WorkDir::open(&folder)?))?;
+        let sources = Self::with(arguments, paths, folder)?;
         let mut errors = Diagnostics::default();
         let mut found = Vec::with_capacity(files.len());
         for (number, file) in files.iter().enumerate() {
@@ -77,7 +74,7 @@ impl RunFiles {
     }
 
     fn find(&self, number: usize, file: &FileRecord) -> Result<Snapshot, Diagnostic> {
-        if let Some(snapshot) = self.work.as_ref().map(|work| work.find(&file.snapshot)).transpose()?.flatten() {
+        if let Some(snapshot) = self.folder.find(&file.snapshot)? {
             return Ok(snapshot);
         }
         let missing = |reason: &str| {
@@ -89,30 +86,14 @@ impl RunFiles {
         if snapshot.hash != file.snapshot {
             return Err(missing("the file has been written to since it was taken"));
         }
-        self.keep(&mut snapshot)?;
+        self.folder.keep(&mut snapshot)?;
         Ok(snapshot)
     }
 
     /// Takes a snapshot of the file with this number, which goes again unless it is kept.
     pub fn snapshot(&self, number: usize) -> Result<Snapshot, Diagnostic> {
         let taking = Taking { max_block: self.max_block, frozen: self.frozen.get(number) };
-        match &self.work {
-            Some(work) => work.take(&self.paths[number], &taking),
-            None => Snapshot::take_with(&self.paths[number], &taking),
-        }
-    }
-
-    /// Keeps a snapshot, where the run has a folder.
-    pub fn keep(&self, snapshot: &mut Snapshot) -> Result<(), Diagnostic> {
-        self.work.as_ref().map_or(Ok(()), |work| work.keep(snapshot))
-    }
-
-    /// Keeps the rejected rows of a file beside its snapshot, a line of JSON each, where the run has a folder.
-    pub fn keep_rejects(&self, snapshot: &Snapshot, lines: &str) -> Result<(), Diagnostic> {
-        match &self.work {
-            Some(work) if !lines.is_empty() => work.keep_rejects(snapshot, lines),
-            _ => Ok(()),
-        }
+        self.folder.take(&self.paths[number], &taking)
     }
 
     /// Looks at the sources once more when the run has ended, and gathers what the report says beside the proof.
@@ -140,9 +121,6 @@ impl RunFiles {
             None => MovedOn::No,
         };
         let kept = files.first().and_then(|file| file.snapshot.kept_at()).and_then(Path::parent).map(Path::to_owned);
-        // The backup has to outlive the machine; a run that only wants to be continued notices damage by the hashes.
-        let unsafe_backup =
-            self.work.iter().find_map(|work| files.iter().find_map(|file| work.settle(&file.snapshot).err()));
         let own: Vec<PathBuf> = files.iter().map(|file| file.snapshot.path()).collect();
         Surroundings {
             tenants: files.len(),
@@ -154,8 +132,8 @@ impl RunFiles {
             moved_on,
             written,
             snapshot: kept,
-            older: self.work.as_ref().map(|work| work.others(&own)).unwrap_or_default(),
-            unsafe_backup: unsafe_backup.map(|error| error.message),
+            older: self.folder.others(&own),
+            unsafe_backup: self.folder.unsafe_backup(files.iter().map(|file| &file.snapshot)),
             left_running: None,
         }
     }

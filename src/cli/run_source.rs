@@ -1,11 +1,12 @@
 //! Where a cutover's rows come from: the application's database, frozen or not, and the snapshot that the run keeps.
 
 use super::cutover::Arguments;
+use super::run_folder::RunFolder;
 use crate::copy::RolledBack;
 use crate::diagnostic::Diagnostic;
 use crate::postgres::RunRecord;
 use crate::report::{MovedOn, Surroundings};
-use crate::sqlite::{Frozen, Snapshot, Taking, WorkDir};
+use crate::sqlite::{Frozen, Snapshot, Taking};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,28 +15,23 @@ pub(super) struct RunSource {
     path: Option<PathBuf>,
     max_block: Option<Duration>,
     frozen: Option<Frozen>,
-    /// None for a rehearsal, whose snapshot goes with the server.
-    work: Option<WorkDir>,
+    /// Where its snapshot is kept.
+    pub folder: RunFolder,
 }
 
 impl RunSource {
     /// Opens the folder, and freezes the source where that is asked for.
     pub fn open(arguments: &Arguments, is_scratch: bool) -> Result<Self, Diagnostic> {
-        let work = match (&arguments.work_dir, is_scratch) {
-            (Some(path), _) => Some(WorkDir::open(path)?),
-            (None, true) => None,
-            (None, false) => Some(WorkDir::open(&folder(arguments))?),
-        };
-        Self::with(arguments, work)
+        Self::with(arguments, RunFolder::open(arguments, is_scratch)?)
     }
 
-    fn with(arguments: &Arguments, work: Option<WorkDir>) -> Result<Self, Diagnostic> {
+    fn with(arguments: &Arguments, folder: RunFolder) -> Result<Self, Diagnostic> {
         let frozen = match arguments.source.first() {
             Some(source) if arguments.freeze => Some(Frozen::take(source)?),
             _ => None,
         };
         let max_block = arguments.max_block.map(Duration::from_secs_f64);
-        Ok(Self { path: arguments.source.first().cloned(), max_block, frozen, work })
+        Ok(Self { path: arguments.source.first().cloned(), max_block, frozen, folder })
     }
 
     pub fn path(&self) -> &Path {
@@ -44,24 +40,7 @@ impl RunSource {
 
     /// Takes a snapshot, which goes again unless it is kept.
     pub fn snapshot(&self) -> Result<Snapshot, Diagnostic> {
-        let taking = Taking { max_block: self.max_block, frozen: self.frozen.as_ref() };
-        match &self.work {
-            Some(work) => work.take(self.path(), &taking),
-            None => Snapshot::take_with(self.path(), &taking),
-        }
-    }
-
-    /// Keeps a snapshot, where the run has a folder.
-    pub fn keep(&self, snapshot: &mut Snapshot) -> Result<(), Diagnostic> {
-        self.work.as_ref().map_or(Ok(()), |work| work.keep(snapshot))
-    }
-
-    /// Keeps the rejected rows beside the snapshot, a line of JSON each, where the run has a folder.
-    pub fn keep_rejects(&self, snapshot: &Snapshot, lines: &str) -> Result<(), Diagnostic> {
-        match &self.work {
-            Some(work) if !lines.is_empty() => work.keep_rejects(snapshot, lines),
-            _ => Ok(()),
-        }
+        self.folder.take(self.path(), &Taking { max_block: self.max_block, frozen: self.frozen.as_ref() })
     }
 
     /// Looks at the source once more when the run has ended, and gathers what the report says beside the proof.
@@ -88,8 +67,6 @@ impl RunSource {
             (None, None) => MovedOn::Unknown("nothing tells what the source was like".to_owned()),
         };
         let kept = snapshot.kept_at().map(Path::to_owned);
-        // The backup has to outlive the machine; a run that only wants to be continued notices damage by the hash.
-        let unsafe_backup = self.work.as_ref().and_then(|work| work.settle(snapshot).err());
         Surroundings {
             tenants,
             accounts: Vec::new(),
@@ -100,8 +77,8 @@ impl RunSource {
             moved_on,
             written: Vec::new(),
             snapshot: kept,
-            older: self.work.as_ref().map(|work| work.others(&[snapshot.path()])).unwrap_or_default(),
-            unsafe_backup: unsafe_backup.map(|error| error.message),
+            older: self.folder.others(&[snapshot.path()]),
+            unsafe_backup: self.folder.unsafe_backup([snapshot]),
             left_running: None,
         }
     }
@@ -110,18 +87,8 @@ impl RunSource {
 /// Finds the snapshot that an interrupted run keeps; where it is gone, the source serves as long as it is the same.
 pub(super) fn kept_snapshot(arguments: &Arguments, record: &RunRecord) -> Result<(RunSource, Snapshot), Diagnostic> {
     let hash = record.binding.snapshot.as_str();
-    let recorded = record.snapshot_path.as_deref().and_then(|path| Path::new(path).parent());
-    let named = folder(arguments);
-    let mut looked = Vec::new();
-    for folder in [Some(named.as_path()), recorded].into_iter().flatten() {
-        if looked.contains(&folder) || !folder.is_dir() {
-            continue;
-        }
-        looked.push(folder);
-        let work = WorkDir::open(folder)?;
-        if let Some(snapshot) = work.find(hash)? {
-            return Ok((RunSource::with(arguments, Some(work))?, snapshot));
-        }
+    if let Some((folder, snapshot)) = RunFolder::kept(arguments, record, std::iter::once(hash))? {
+        return Ok((RunSource::with(arguments, folder)?, snapshot));
     }
     let missing = |message: String| {
         Diagnostic::error("snapshot-missing", message)
@@ -132,7 +99,7 @@ pub(super) fn kept_snapshot(arguments: &Arguments, record: &RunRecord) -> Result
     if arguments.source.is_empty() {
         return Err(missing(format!("the run's snapshot is not there any more; it was kept as {place}")));
     }
-    let source = RunSource::with(arguments, Some(WorkDir::open(&named)?))?;
+    let source = RunSource::with(arguments, RunFolder::named(arguments)?)?;
     let mut snapshot = source.snapshot()?;
     if snapshot.hash != hash {
         let message = format!(
@@ -140,15 +107,6 @@ pub(super) fn kept_snapshot(arguments: &Arguments, record: &RunRecord) -> Result
         );
         return Err(missing(message));
     }
-    source.keep(&mut snapshot)?;
+    source.folder.keep(&mut snapshot)?;
     Ok((source, snapshot))
-}
-
-/// Names the folder of a run; of one that is told none, after its spec.
-pub(super) fn folder(arguments: &Arguments) -> PathBuf {
-    if let Some(folder) = &arguments.work_dir {
-        return folder.clone();
-    }
-    let stem = arguments.spec.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    PathBuf::from(format!("tenantry-{stem}"))
 }

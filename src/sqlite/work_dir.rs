@@ -155,12 +155,13 @@ impl Drop for WorkDir {
     }
 }
 
-/// Makes a file, or empties one that is there, that only this user may read.
+/// Says whether a file is a snapshot that nobody has kept, by its name.
 fn is_part(name: &str) -> bool {
     let number = name.strip_prefix(PART.0).and_then(|name| name.strip_suffix(PART.1));
     number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
+/// Makes a file, or empties one that is there, that only this user may read.
 fn new_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
