@@ -305,6 +305,14 @@ fn a_run_is_not_continued_with_anything_else_than_it_was_begun_with() {
     std::fs::write(case.path("app.db"), &bytes).unwrap();
     let (code, text) = case.resume(&["--source", "app.db"]);
     assert_eq!(code, Some(0), "{text}");
+    // Once it is finished, a source that is named has to be what was moved.
+    let (code, text) = case.resume(&["--source", "app.db"]);
+    assert!(code == Some(0) && text.contains("finished already"), "{text}");
+    case.sqlite().execute_batch("UPDATE items SET account_id = 2 WHERE id = 1").unwrap();
+    let (code, text) = case.resume(&["--source", "app.db"]);
+    assert!(code == Some(2) && text.contains("source-changed"), "{text}");
+    let (code, text) = case.resume(&[]);
+    assert!(code == Some(0) && text.contains("finished already"), "{text}");
 }
 
 #[test]

@@ -332,8 +332,11 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
         Some(record) if is_added(arguments, plan, &record, &session, &spec_hash) => {
             return add_tenant(arguments, plan, sources, (&mut session, target.server()), progress);
         }
-        Some(record) if arguments.resume && record.finished.is_some() => return finished(&mut session, record),
-        Some(record) if arguments.resume => {
+        // A source that is named has to be what was moved, as without --resume.
+        Some(record) if arguments.resume && record.finished.is_some() && arguments.source.is_empty() => {
+            return finished(&mut session, record);
+        }
+        Some(record) if arguments.resume && record.finished.is_none() => {
             progress.phase("snapshot");
             if !session.files(&record)?.is_empty() {
                 return Err(fan_in::of_files(&record).into());

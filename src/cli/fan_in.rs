@@ -39,13 +39,11 @@ pub(super) fn steps(
             false => Err(unfinished(arguments, record).into()),
         };
     }
-    if arguments.resume
-        && let Some(record) = last
-    {
-        return finished(&mut session, record);
-    }
     if paths.is_empty() {
-        return Err(nothing_to_continue().into());
+        return match last {
+            Some(record) => finished(&mut session, record),
+            None => Err(nothing_to_continue().into()),
+        };
     }
     target.server().refuse_other_encoding(session.connection())?;
     progress.phase("snapshot");
