@@ -85,11 +85,11 @@ fn commands(runbook: &Path, arguments: &Arguments) -> Commands {
     if arguments.freeze {
         more.push_str(" --freeze");
     }
-    if arguments.allow_outside {
-        more.push_str(" --allow-outside");
-    }
-    let spec = quoted_path(&arguments.spec);
+    let name = quoted_path(&arguments.spec);
+    // Whoever reads the spec needs it.
+    let spec = format!("{name}{}", if arguments.allow_outside { " --allow-outside" } else { "" });
     Commands {
+        name,
         spec,
         database: sources.join(" "),
         tenant,

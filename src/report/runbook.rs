@@ -9,6 +9,8 @@ use crate::postgres::bytes_text;
 /// What the real run is called with.
 pub struct Commands {
     /// The spec, as a shell takes it.
+    pub name: String,
+    /// The same, with what every verb needs that reads it.
     pub spec: String,
     /// What names the source: `--source app.db`, or `--source 'tenants/*.db'`.
     pub database: String,
@@ -29,7 +31,7 @@ const TARGET: &str = "--target env:DATABASE_URL";
 
 /// Writes the runbook.
 pub fn runbook(figures: &Figures, commands: &Commands) -> String {
-    let Commands { spec, database, tenant, tenant_of_run, more, folder, freezes } = commands;
+    let Commands { name, spec, database, tenant, tenant_of_run, more, folder, freezes } = commands;
     let source = format!("{database}{tenant}");
     let command = format!("tenantry cutover {spec} {source} {TARGET}{more}");
     // Whoever continues has no source to freeze or to block.
@@ -66,7 +68,7 @@ pub fn runbook(figures: &Figures, commands: &Commands) -> String {
         ),
     };
     format!(
-        "# Runbook: cutover of {spec}\n\n\
+        "# Runbook: cutover of {name}\n\n\
          Written by a rehearsal into a scratch PostgreSQL that ended at {made_at} and was proven: {rows} of \
          {tenants}, {origin}, tenantry {tool}, {jobs}. The figures are those of this machine; a \
          server that is slower or far away takes longer, and `--dry-run` scales them to the rows of the day.\n\n\
