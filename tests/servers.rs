@@ -137,6 +137,9 @@ fn a_full_disk_here_is_told_before_the_run_or_stops_it_where_it_can_go_on() {
     let (code, text) = case.run_in_little_room(blocks / 2, &[]);
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("snapshot-failed") && text.contains("room"), "{text}");
+    // A long line is broken where it stands in the terminal's way.
+    let words: String = text.replace(['│', '\n', ' '], "");
+    assert!(words.contains(&format!("into{}/work:", case.folder.path().display())), "{text}");
     let left = std::fs::read_dir(case.folder.path().join("work")).map_or(0, |entries| entries.count());
     assert_eq!(left, 0, "nothing is left of it");
     assert_eq!(case.text(WRITTEN), "0");

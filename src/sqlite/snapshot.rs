@@ -12,6 +12,7 @@ use super::private_folder::PrivateFolder;
 use super::source_file::{self, PATIENCE, SourceFile, busy, unreadable};
 use super::source_state::SourceState;
 use crate::diagnostic::Diagnostic;
+use crate::ident::visible;
 use rusqlite::backup::{Backup, Progress, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use std::fs::File;
@@ -69,7 +70,7 @@ impl Snapshot {
 
     /// Does the same within limits; fails with `source-blocked-too-long` as well.
     pub fn take_with(source: &Path, taking: &Taking<'_>) -> Result<Self, Diagnostic> {
-        let folder = PrivateFolder::create().map_err(|error| failed(&error))?;
+        let folder = PrivateFolder::create().map_err(|error| failed_in(&std::env::temp_dir(), &error))?;
         Self::take_at(source, Place::Temporary(folder), taking)
     }
 
@@ -104,7 +105,7 @@ impl Snapshot {
             if file.watch.is_unchanged() {
                 snapshot.blocked = file.blocks.then_some(reading);
                 drop(file);
-                (snapshot.hash, snapshot.bytes) = hash(&path).map_err(|error| failed(&error))?;
+                (snapshot.hash, snapshot.bytes) = hash(&path).map_err(|error| failed(&path, &error))?;
                 snapshot.source_state = state.map(|state| state.with_hash(&snapshot.hash));
                 return Ok(snapshot);
             }
@@ -117,8 +118,7 @@ impl Snapshot {
     ///
     /// Nothing of the schema acts on what is done: no trigger, no foreign key, no CHECK.
     pub fn edited<E: From<Diagnostic>>(&self, edit: impl FnOnce(&Editor) -> Result<(), E>) -> Result<Self, E> {
-        let cannot = |error: &dyn std::fmt::Display| E::from(failed(error));
-        let folder = PrivateFolder::create().map_err(|error| cannot(&error))?;
+        let folder = PrivateFolder::create().map_err(|error| E::from(failed_in(&std::env::temp_dir(), &error)))?;
         let copy = Self {
             place: Place::Temporary(folder),
             hash: self.hash.clone(),
@@ -128,7 +128,7 @@ impl Snapshot {
             source_state: None,
         };
         let path = copy.path();
-        std::fs::copy(self.path(), &path).map_err(|error| cannot(&error))?;
+        std::fs::copy(self.path(), &path).map_err(|error| E::from(failed(&path, &error)))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags).map_err(|error| unreadable(&path, &error))?;
         let editor = Editor::new(connection)?;
@@ -189,14 +189,21 @@ impl Drop for Snapshot {
     }
 }
 
-fn failed(error: &dyn std::fmt::Display) -> Diagnostic {
-    Diagnostic::error("snapshot-failed", format!("cannot write the snapshot: {error}"))
-        .help("make room in the folder for it: --work-dir, or the one for temporary files (TMPDIR)")
+/// Names the folder of a copy that cannot be written.
+fn failed(path: &Path, error: &dyn std::fmt::Display) -> Diagnostic {
+    failed_in(path.parent().unwrap_or(path), error)
+}
+
+fn failed_in(folder: &Path, error: &dyn std::fmt::Display) -> Diagnostic {
+    let folder = visible(&folder.to_string_lossy()).into_owned();
+    Diagnostic::error("snapshot-failed", format!("cannot write the snapshot into {folder}: {error}")).help(
+        "make room there, or name another folder: with --work-dir, or in TMPDIR where it is one for temporary files",
+    )
 }
 
 /// Copies all pages within one read transaction of the source.
 fn copy(source: &Path, file: &SourceFile, path: &Path, max_block: Option<Duration>) -> Result<(), Diagnostic> {
-    let write_failed = |error: rusqlite::Error| failed(&super::guard::message(&error));
+    let write_failed = |error: rusqlite::Error| failed(path, &super::guard::message(&error));
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut target = Connection::open_with_flags(path, flags).map_err(write_failed)?;
     // What has to survive a crash of the machine is written to the disk as a whole, when it is kept.
@@ -226,7 +233,7 @@ fn copy(source: &Path, file: &SourceFile, path: &Path, max_block: Option<Duratio
     }
     file.connection.execute_batch("COMMIT").map_err(|error| unreadable(source, &error))?;
     // A source in WAL mode makes a copy in WAL mode; a plain file is opened without further files and hashes the same.
-    target.execute_batch("PRAGMA journal_mode = DELETE;").map_err(|error| unreadable(source, &error))
+    target.execute_batch("PRAGMA journal_mode = DELETE;").map_err(write_failed)
 }
 
 fn blocked_too_long(limit: Duration, progress: &Progress) -> Diagnostic {
