@@ -4,10 +4,11 @@ use super::Format;
 use super::exit::CLEAN;
 use super::output::Output;
 use super::project::Project;
-use crate::diagnostic::{Diagnostic, nearest};
+use crate::diagnostic::Diagnostic;
 use crate::plan::Plan;
 use crate::report::{Around, Side, graph_dot, graph_mermaid, graph_svg, picture};
 use crate::schema::TableId;
+use crate::spec::unknown_table;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -79,11 +80,5 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
 }
 
 fn table(plan: &Plan, name: &str) -> Result<TableId, Diagnostic> {
-    plan.source.find_table(name).ok_or_else(|| {
-        let error = Diagnostic::error("unknown-table", format!("the schema has no table `{name}`"));
-        match nearest(name, plan.source.tables.iter().map(|table| table.name.as_str())) {
-            Some(near) => error.help(format!("did you mean `{near}`?")),
-            None => error,
-        }
-    })
+    plan.source.find_table(name).ok_or_else(|| unknown_table(&plan.source, name))
 }

@@ -4,10 +4,11 @@ use super::Format;
 use super::exit::{CLEAN, FINDINGS};
 use super::output::Output;
 use super::project::{relative, shown};
-use crate::diagnostic::{Diagnostic, Diagnostics, Sources, nearest};
+use crate::diagnostic::{Diagnostic, Diagnostics, Sources};
 use crate::ident::visible;
 use crate::scaffold::{Outline, Request, Scaffold, all_shared, with_tenancy};
 use crate::schema::{ColumnId, SourceSchema, TableId};
+use crate::spec::unknown_table;
 use crate::sqlite::{self, Snapshot, agreement, undeclared_references};
 use clap::Args;
 use std::io::Write as _;
@@ -91,13 +92,7 @@ fn scaffold(arguments: &Arguments, sources: &mut Sources) -> Result<Scaffold, Di
 }
 
 fn root(schema: &SourceSchema, name: &str) -> Result<TableId, Diagnostic> {
-    schema.find_table(name).ok_or_else(|| {
-        let error = Diagnostic::error("unknown-table", format!("the schema has no table `{name}`"));
-        match nearest(name, schema.tables.iter().map(|table| table.name.as_str())) {
-            Some(near) => error.help(format!("did you mean `{near}`?")),
-            None => error,
-        }
-    })
+    schema.find_table(name).ok_or_else(|| unknown_table(schema, name))
 }
 
 /// Asks the rows about the choices, and writes down what they say.

@@ -2,12 +2,12 @@
 
 use super::decision::{decided, object_name};
 use super::json::{SCHEMA_VERSION, decision_json};
-use crate::diagnostic::{Diagnostic, Sources, nearest};
+use crate::diagnostic::{Diagnostic, Sources};
 use crate::emit;
 use crate::ident::visible;
 use crate::plan::{Makes, Plan};
 use crate::schema::TableId;
-use crate::spec::{About, Decision, Origin};
+use crate::spec::{About, Decision, Origin, unknown_table};
 use serde_json::{Value, json};
 
 /// What a person asks about: a table, or one object of it.
@@ -30,13 +30,7 @@ impl Asked {
             .chain(splits.collect::<Vec<_>>().into_iter().rev())
             .find_map(|(name, object)| Some((plan.source.find_table(name)?, object)));
         let Some((table, object)) = found else {
-            let name = text.split('.').next().unwrap_or(text);
-            let names = plan.source.tables.iter().map(|table| table.name.as_str());
-            let error = Diagnostic::error("unknown-table", format!("the schema has no table `{name}`"));
-            return Err(match nearest(name, names) {
-                Some(near) => error.help(format!("did you mean `{near}`?")),
-                None => error,
-            });
+            return Err(unknown_table(&plan.source, text.split('.').next().unwrap_or(text)));
         };
         let asked = Self { table, object: object.map(str::to_owned) };
         if asked.decisions(plan).is_empty() {

@@ -37,7 +37,7 @@ pub use isolation::{
 pub use json_schema::json_schema;
 pub use matrix::{Ends, Mean, Means, means};
 pub use read::read;
-pub use resolve::resolve;
+pub use resolve::{resolve, unknown_table};
 pub use rows::{Keep, OrphanPolicy, RowPolicies, RowPolicy, RowsBody};
 pub use source_entry::{RootEntry, RootForeignKey, Several, SourceEntry, TenantIdEntry};
 pub use statements::{SqlStatement, Uncut, cut, tokens};

@@ -62,6 +62,12 @@ fn a_graph_is_drawn_in_three_ways() {
     }
     let outcome = repository.run(&["graph", "specs/bai.yaml", "--around", "invoce_items"]);
     assert!(outcome.code == Some(2) && outcome.stderr.contains("did you mean `invoice_items`?"), "{outcome:?}");
+    for arguments in
+        [["graph", "specs/bai.yaml", "--path", "nothing"], ["why", "specs/bai.yaml", "nothing", "--format=text"]]
+    {
+        let outcome = repository.run(&arguments);
+        assert!(outcome.code == Some(2) && outcome.stderr.contains("its tables: "), "{outcome:?}");
+    }
 }
 
 #[test]

@@ -124,7 +124,7 @@ impl<'a> Resolver<'a> {
 }
 
 /// Builds the error for a name that no table has, without its place.
-pub(super) fn unknown_table(schema: &SourceSchema, name: &str) -> Diagnostic {
+pub fn unknown_table(schema: &SourceSchema, name: &str) -> Diagnostic {
     let names = schema.tables.iter().map(|table| table.name.as_str());
     let diagnostic = Diagnostic::error("unknown-table", format!("the schema has no table `{name}`"));
     match nearest(name, names.clone()) {

@@ -28,6 +28,7 @@ use super::yaml::Spans;
 use crate::diagnostic::{Diagnostic, Diagnostics, Span};
 use crate::graph::ForeignKeyGraph;
 use crate::schema::{ColumnId, SourceSchema, TableId};
+pub use lookup::unknown_table;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Decides the tenancy of a schema by a spec.
