@@ -144,7 +144,11 @@ impl<'a> Translator<'a> {
                         Some(rule) => now.as_read(rule, data_type),
                         None => now.as_type(data_type),
                     };
+                    let in_utc = rule.map(|rule| Conversion { zone: None, ..rule.clone() });
                     filled.ok_or_else(|| match rule.and_then(|rule| rule.read) {
+                        _ if in_utc.is_some_and(|rule| now.as_read(&rule, data_type).is_some()) => {
+                            "it is the time in UTC, and the column's times are read in another zone".to_owned()
+                        }
                         Some(read) => format!("it is another form of time than `read: {}` takes", read.name()),
                         None => format!("the present time does not fit a column of type {data_type}"),
                     })?
