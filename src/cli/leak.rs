@@ -68,6 +68,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
 fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) -> Result<LeakReport, Diagnostics> {
     let text = std::fs::read_to_string(&arguments.queries).map_err(|error| {
         Diagnostic::error("queries-unreadable", format!("{} cannot be read: {error}", shown(&arguments.queries)))
+            .help("correct its path; the queries come first, the spec behind them")
     })?;
     let source = project.sources.add(shown(&arguments.queries), text.clone());
     let queries = read_queries(&text, source)?;

@@ -103,7 +103,10 @@ pub fn read_queries(text: &str, source: SourceId) -> Result<Vec<Query>, Diagnost
         });
     }
     if queries.is_empty() && errors.is_empty() {
-        errors.push(Diagnostic::error("no-queries", "the file has no query"));
+        errors.push(
+            Diagnostic::error("no-queries", "the file has no query")
+                .help("name another file, or write the queries into it, each with a semicolon behind it"),
+        );
     }
     errors.into_result(queries)
 }
