@@ -47,12 +47,12 @@ use Word::{Begins, DescendingIndex, DescendingKey, In, Is, Text};
 /// Whatever a word is said of.
 const ANY: &[Of] = &[];
 
-const PATH: &str = "A > B: on the way to a tenant, column A refers to a row of the table that B names";
+const PATH: &str = "A → B: on the way to a tenant, no change: column A refers to a row of the table that B names";
 
 /// The words in the order in which they are told, each with what it is said of and what it means.
 const WORDS: &[(Word, &[Of], &str)] = &[
     // Marks.
-    (Text(" → "), ANY, "→: what it becomes; without an arrow it stays as it is"),
+    (Text(" → "), ANY, "→: what it becomes, except on a way to a tenant; without an arrow it stays as it is"),
     (Text("\n  tenant of a row, "), ANY, PATH),
     (Text("the one path to a tenant"), ANY, PATH),
     (

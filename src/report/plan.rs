@@ -85,12 +85,7 @@ fn table(plan: &Plan, sources: &Sources, source: TableId, lines: &mut Vec<String
         if decision.about == About::Placement && has_tenant {
             continue;
         }
-        let mut shown = decided(plan, decision, sources);
-        if decision.about == About::Tenant {
-            // A way is no change.
-            shown.what = shown.what.replace(" → ", " > ");
-            shown.reason = shown.reason.replace(" → ", " > ");
-        }
+        let shown = decided(plan, decision, sources);
         // Indexes are many and mostly alike: those decided the same way share a line.
         if let About::Index(_) = &decision.about {
             let what = shown.what.trim_start_matches("index ").to_owned();

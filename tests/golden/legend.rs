@@ -166,7 +166,7 @@ fn marks_are_told_and_actions_are() {
             ("ON DELETE SET DEFAULT", "ON DELETE SET DEFAULT"),
             ("ON UPDATE", "ON UPDATE"),
             ("as on_delete says", "as on_delete says"),
-            ("tenant of a row, ", "A > B"),
+            ("tenant of a row, ", "A → B"),
             ("2 indexes ", "index"),
             (" DESC,", "DESC"),
             (" DESC)", "DESC"),
@@ -295,8 +295,8 @@ fn a_line_says_what_its_words_alone_do_not() {
         line("users", "  column last_login_at").starts_with("column last_login_at DATETIME → timestamp: {read: epoch}")
     );
     assert!(line("document_metadata", "  rows").starts_with("rows, set_null of (batch_id): {orphan: set_null}"));
-    // A way to the tenant is no change.
-    let way = "tenant of a row, field_mappings.connector_id > connector_configs.user_id > users.organization_id: ";
+    // A way to the tenant is written as errors, `why` and the JSON write it, and told to be no change.
+    let way = "tenant of a row, field_mappings.connector_id → connector_configs.user_id → users.organization_id: ";
     assert!(line("field_mappings", "  tenant of a row").starts_with(way));
     assert!(line("batches", "  ! insert-needs-tenant").contains("an INSERT has to name organization_id"));
     assert!(
