@@ -6,7 +6,7 @@ use super::legend::{is_common, legend};
 use crate::diagnostic::Sources;
 use crate::ident::visible;
 use crate::plan::Plan;
-use crate::schema::TableId;
+use crate::schema::{Action, TableId};
 use crate::spec::{About, Decision, Placement};
 
 /// The width that lines are kept within.
@@ -104,12 +104,54 @@ fn table(plan: &Plan, sources: &Sources, source: TableId, lines: &mut Vec<String
         };
         wrap(&format!("  {}", Decided { what, ..shown }.line()), "      ", lines);
     }
+    if let Some(deletion) = tenant_deletion(plan, source) {
+        wrap(&format!("  {deletion}"), "      ", lines);
+    }
     for hazard in plan.hazards().iter().filter(|hazard| hazard.table == source) {
         wrap(&format!("  ! {}: {}", hazard.code, visible(&hazard.message)), "      ", lines);
         if !is_common(plan, hazard.code) {
             wrap(&format!("      {}", visible(&hazard.help)), "      ", lines);
         }
     }
+}
+
+/// Says at the root what becomes of the tables that refer to it when a tenant is deleted: each of them tells its own part.
+fn tenant_deletion(plan: &Plan, source: TableId) -> Option<String> {
+    let root = plan.tenancy.root.as_ref().filter(|root| root.table == source)?.table;
+    let root = plan.target_table(root)?;
+    let (mut refuse, mut go, mut stay) = (Vec::new(), Vec::new(), Vec::new());
+    for (table, &referring) in plan.rewritten.target.tables.iter().zip(&plan.rewritten.source_tables) {
+        let keys = table.foreign_keys.iter().map(|&id| plan.rewritten.target.foreign_key(id));
+        for key in keys.filter(|key| key.referenced_table == root) {
+            let tables = match key.on_delete {
+                Action::NoAction | Action::Restrict => &mut refuse,
+                Action::Cascade => &mut go,
+                Action::SetNull | Action::SetDefault => &mut stay,
+            };
+            let name = shown(plan, referring);
+            if !tables.contains(&name) {
+                tables.push(name);
+            }
+        }
+    }
+    let code = "tenant-deletion-refused";
+    let new = plan.hazards().iter().filter(|hazard| hazard.code == code);
+    let new: Vec<String> = new.map(|hazard| shown(plan, hazard.table)).collect();
+    let mut clauses = Vec::new();
+    if !refuse.is_empty() {
+        let mark = match new.is_empty() {
+            true => String::new(),
+            false => format!(" (! {code}: {})", new.join(", ")),
+        };
+        clauses.push(format!("fails while rows of {} refer to it{mark}", refuse.join(", ")));
+    }
+    if !go.is_empty() {
+        clauses.push(format!("takes along rows of {}", go.join(", ")));
+    }
+    if !stay.is_empty() {
+        clauses.push(format!("leaves rows of {}", stay.join(", ")));
+    }
+    (!clauses.is_empty()).then(|| format!("deleting a tenant: {}", clauses.join("; ")))
 }
 
 /// Breaks a line at spaces; those that follow are indented.

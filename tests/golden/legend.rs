@@ -306,3 +306,36 @@ fn a_line_says_what_its_words_alone_do_not() {
     assert!(told("no_tenant: ").contains("names a tenant that no row of the root is"));
     assert!(told("added: of a foreign key").contains("restrict refuses just what it refuses without ON DELETE"));
 }
+
+#[test]
+fn the_root_tells_what_the_deletion_of_a_tenant_meets() {
+    let told = |schema: &str, root: &str, tables: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("schema.sql"), schema).unwrap();
+        let spec = folder.path().join("spec.yaml");
+        std::fs::write(
+            &spec,
+            format!("version: 1\nsource: schema.sql\ntenant: {{column: account_id, root: {root}}}\ntables: {tables}\n"),
+        )
+        .unwrap();
+        let project = Project::load(&spec, true).unwrap_or_else(|failure| panic!("{:?}", failure.errors));
+        let Text { tables, .. } = parts(&plan_text(&project.plan, &project.sources));
+        let block = tables.iter().find(|block| block[0] == "accounts (the tenant root)").unwrap().clone();
+        let lines: Vec<&str> = block.iter().map(String::as_str).collect();
+        joined(&lines).into_iter().find(|line| line.starts_with("deleting a tenant: "))
+    };
+    let schema = "CREATE TABLE accounts (id INTEGER PRIMARY KEY);
+        CREATE TABLE users (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL REFERENCES accounts);
+        CREATE TABLE logs (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE);
+        CREATE TABLE notes (id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users);
+        CREATE TABLE hints (id INTEGER PRIMARY KEY, user_id INTEGER REFERENCES users ON DELETE CASCADE);";
+    let refusing = "deleting a tenant: fails while rows of users, hints, notes refer to it (! tenant-deletion-refused: \
+                    hints); takes along rows of logs";
+    assert_eq!(told(schema, "accounts", "{}").as_deref(), Some(refusing));
+    let along = "deleting a tenant: fails while rows of users refer to it; takes along rows of logs, hints, notes";
+    assert_eq!(told(schema, "{table: accounts, foreign_key: cascade}", "{}").as_deref(), Some(along));
+    let none = "{table: accounts, foreign_key: none}";
+    let omitted =
+        "{users: {foreign_keys: {account_id: {enforce: false}}}, logs: {foreign_keys: {account_id: {enforce: false}}}}";
+    assert_eq!(told(schema, none, omitted), None);
+}
