@@ -124,7 +124,7 @@ impl Plan {
             .map(|(_, words)| *words)
             .collect();
             let reason = "each tenant is a row of it".to_owned();
-            found.push(follows(source, About::ForeignKey(columns), ADDED, reason, &others));
+            found.push(follows(source, About::ForeignKey(columns, None), ADDED, reason, &others));
         }
     }
 }
@@ -147,7 +147,7 @@ pub(super) fn rank(decision: &Decision) -> u8 {
         About::Column(_) if of_tenancy => 1,
         About::PrimaryKey => 2,
         About::Unique(_) => 3,
-        About::ForeignKey(_) => 4,
+        About::ForeignKey(..) => 4,
         About::Column(_) => 5,
         About::Check(_) => 6,
         About::Rows => 7,

@@ -52,7 +52,7 @@ pub(super) fn decided(plan: &Plan, decision: &Decision, sources: &Sources) -> De
         },
         About::PrimaryKey => format!("primary key {columns}"),
         About::Unique(_) => format!("unique {columns}"),
-        About::ForeignKey(_) => format!("foreign key {columns}"),
+        About::ForeignKey(..) => format!("foreign key {columns}"),
         // A new index is made of what the spec lists.
         About::Index(name) if change.before.is_none() => format!("index {name}"),
         About::Index(name) => format!("index {name} {columns}"),
@@ -157,7 +157,7 @@ impl Change {
                 Self { after: Some(name.split(", ").map(str::to_owned).collect()), ..Self::default() }
             }
             About::Unique(name) => Self::of_unique(plan, table, name),
-            About::ForeignKey(columns) => Self::of_foreign_key(plan, decision, columns),
+            About::ForeignKey(columns, id) => Self::of_foreign_key(plan, decision, columns, *id),
             About::Index(name) => Self::of_index(plan, table, name),
             About::Column(name) if [ADDED, KEPT, FILLED_IN].contains(&decision.choice.as_str()) => {
                 let column = plan.target_table(table).and_then(|table| target.find_column(table, name));
@@ -230,7 +230,7 @@ impl Change {
         Self { before: Some(before), after, predicate, ..Self::default() }
     }
 
-    fn of_foreign_key(plan: &Plan, decision: &Decision, columns: &str) -> Self {
+    fn of_foreign_key(plan: &Plan, decision: &Decision, columns: &str, id: Option<ForeignKeyId>) -> Self {
         let target = &plan.rewritten.target;
         let after = |id: ForeignKeyId| {
             let after = target.foreign_key(id);
@@ -258,11 +258,7 @@ impl Change {
             return found.map(after).unwrap_or_default();
         }
         let before = Some(columns.split(", ").map(str::to_owned).collect());
-        let own = &plan.source.table(decision.table).foreign_keys;
-        let found = own.iter().copied().find(|&id| {
-            plan.source.column_names(&plan.source.foreign_key(id).columns).collect::<Vec<_>>().join(", ") == columns
-        });
-        let Some(id) = found else { return Self { before, ..Self::default() } };
+        let Some(id) = id else { return Self { before, ..Self::default() } };
         match plan.target_foreign_key(id) {
             Some(to) => {
                 let said = Said::of(plan.tenancy.table(decision.table).actions.get(&id));
@@ -339,7 +335,7 @@ pub(super) fn object_name(about: &About) -> String {
         About::Tenant => "tenant".to_owned(),
         About::PrimaryKey => "primary_key".to_owned(),
         About::Unique(key) => format!("unique.{key}"),
-        About::ForeignKey(key) => format!("foreign_keys.{key}"),
+        About::ForeignKey(key, _) => format!("foreign_keys.{key}"),
         About::Index(name) => format!("indexes.{name}"),
         About::Column(name) => format!("columns.{name}"),
         About::Rls => "rls".to_owned(),

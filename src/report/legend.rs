@@ -412,7 +412,7 @@ fn kind(decision: &Decision) -> Of {
     match decision.about {
         About::Placement | About::Name | About::Tenant => Table,
         About::PrimaryKey | About::Unique(_) => Key,
-        About::ForeignKey(_) => ForeignKey,
+        About::ForeignKey(..) => ForeignKey,
         About::Index(_) => Index,
         About::Column(_) => Column,
         About::Rls => Rls,

@@ -56,7 +56,7 @@ impl Asked {
         named.eq_ignore_ascii_case(object)
             || named.split_once('.').is_some_and(|(_, name)| name.eq_ignore_ascii_case(object))
             || match &decision.about {
-                About::Unique(key) | About::ForeignKey(key) | About::Column(key) => holds(key),
+                About::Unique(key) | About::ForeignKey(key, _) | About::Column(key) => holds(key),
                 About::PrimaryKey => plan.source.table(self.table).primary_key.is_some_and(|key| {
                     plan.source
                         .column_names(&plan.source.key(key).columns)

@@ -231,7 +231,7 @@ fn kind(error: &Diagnostic, path: &[String]) -> String {
 
 /// Says whether a reference goes over in a way of its own: between tenants' rows, and between rows of none, it does not.
 fn is_of_note(decision: &Decision) -> bool {
-    matches!(decision.about, About::ForeignKey(_))
+    matches!(decision.about, About::ForeignKey(..))
         && decision.choice != "global"
         && matches!(&decision.origin, Origin::Inferred(reason) if reason.contains("names a tenant") || reason.contains("root"))
 }
@@ -259,7 +259,7 @@ fn note_decisions(plan: &Plan, sheet: &mut Sheet) {
             About::Check(name) => format!("check {name}"),
             About::Index(name) => format!("index {name}"),
             About::Unique(name) => format!("unique {name}"),
-            About::ForeignKey(name) => format!("foreign key {name}"),
+            About::ForeignKey(name, _) => format!("foreign key {name}"),
             About::Placement | About::Tenant | About::Rls | About::Rows => continue,
         };
         let instead = match &decision.alternatives[..] {

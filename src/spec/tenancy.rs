@@ -374,8 +374,8 @@ pub enum About {
     PrimaryKey,
     /// A unique key or unique index, by name or columns.
     Unique(String),
-    /// A foreign key, by name or columns.
-    ForeignKey(String),
+    /// A foreign key, by its columns; those of the source by their id as well, since two may have the same columns.
+    ForeignKey(String, Option<ForeignKeyId>),
     /// An index, by name.
     Index(String),
     /// A column, by name.

@@ -81,7 +81,7 @@ impl<'a> Resolver<'a> {
         let foreign_key = self.schema.foreign_key(id);
         let (child, parent) = (foreign_key.table, foreign_key.referenced_table);
         let shown = self.columns_text(&foreign_key.columns);
-        let about = About::ForeignKey(shown.clone());
+        let about = About::ForeignKey(shown.clone(), Some(id));
         if self.failed.contains(&parent) || self.failed.contains(&child) {
             return None;
         }
@@ -316,7 +316,7 @@ impl<'a> Resolver<'a> {
                 Some((key, ForeignKeyEntry::Omit)) => {
                     let origin = Origin::Spec(self.span(dangling.table, &["foreign_keys", key]));
                     let others = ["{references: \"TABLE(COLUMN)\"}"];
-                    self.decide(dangling.table, About::ForeignKey(columns), "omit", origin, &others);
+                    self.decide(dangling.table, About::ForeignKey(columns, None), "omit", origin, &others);
                     continue;
                 }
                 Some((_, ForeignKeyEntry::Keep(ForeignKeyBody { references: Some(_), .. }))) => continue,
