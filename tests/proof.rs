@@ -154,8 +154,9 @@ fn a_run_is_signed_off_with_a_report_and_a_receipt_for_each_tenant() {
     assert_eq!(rows, of_tenants.sum::<u64>());
 
     // The same proof later; a difference is in the report, too.
-    let later = files.path().join("later.json");
-    let arguments = ["--report", later.to_str().unwrap()];
+    let page = files.path().join("later.html");
+    let later = page.with_extension("json");
+    let arguments = ["--report", page.to_str().unwrap()];
     assert_eq!(moved.run("verify", &arguments).status.code(), Some(0));
     assert_eq!(json(&later)["clean"].as_bool(), Some(true));
     // Where a receipt cannot be written after all, the answer that took so long is told all the same.
@@ -168,6 +169,7 @@ fn a_run_is_signed_off_with_a_report_and_a_receipt_for_each_tenant() {
     moved.connect().execute("DELETE FROM payments WHERE id = 3", "delete a row").unwrap();
     assert_eq!(moved.run("verify", &arguments).status.code(), Some(1));
     assert_eq!(json(&later)["clean"].as_bool(), Some(false));
+    assert!(fs::read_to_string(&page).unwrap().contains("1 tenant differs"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! tenant. Keys and shapes only, unless values are asked for.
 
 use super::audit::{Values, audit_json};
-use super::counted::counted;
+use super::counted::{counted, counted_that};
 use super::decision::{object_name, origin_text};
 use super::html::{Cells, Document};
 use super::json::{SCHEMA_VERSION, decision_json};
@@ -158,7 +158,7 @@ impl SignOff<'_> {
                     match (&table.unread, table.is_proven()) {
                         (Some(obstacle), _) => format!("not compared: {obstacle}"),
                         (None, true) => "proven".to_owned(),
-                        (None, false) => format!("{} tenants differ", table.differing_tenants),
+                        (None, false) => counted_that(table.differing_tenants, "tenant", ["differs", "differ"]),
                     },
                 ]
             })
@@ -183,7 +183,7 @@ impl SignOff<'_> {
                 let state = match (&key.unchecked, broken) {
                     (Some(obstacle), _) => format!("not checked: {obstacle}"),
                     (None, 0) => "no row without a partner".to_owned(),
-                    (None, broken) => format!("{broken} rows break it"),
+                    (None, broken) => counted_that(broken, "row", ["breaks it", "break it"]),
                 };
                 vec![key.table.clone(), key.name.clone(), state]
             })

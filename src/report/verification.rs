@@ -1,7 +1,7 @@
 //! The proof as people and machines read it.
 
 use super::audit::reasons_text;
-use super::counted::counted;
+use super::counted::{counted, counted_that};
 use super::json::SCHEMA_VERSION;
 use crate::ident::visible;
 use crate::verify::{
@@ -113,7 +113,8 @@ pub fn since_text(since: &SinceRun) -> String {
             text.push_str(&format!("    not compared: {}\n", visible(obstacle)));
         }
         if table.moved > 0 {
-            text.push_str(&format!("    {} rows stand under another tenant with the same values\n", table.moved));
+            let moved = counted_that(table.moved, "row", ["stands", "stand"]);
+            text.push_str(&format!("    {moved} under another tenant with the same values\n"));
             table.moved_examples.iter().for_each(|row| text.push_str(&format!("    {}\n", row_text(row))));
         }
         for key in since.foreign_keys.iter().filter(|key| key.table == table.table) {
@@ -183,7 +184,8 @@ fn table_differences(table: &TableProof, text: &mut String) {
     }
     let named = table.tenant_examples.len() as u64;
     if table.differing_tenants > named {
-        text.push_str(&format!("    and {} more tenants\n", table.differing_tenants - named));
+        let more = counted(table.differing_tenants - named, "more tenant");
+        text.push_str(&format!("    and {more}\n"));
     }
 }
 
@@ -205,13 +207,17 @@ fn foreign_key_differences(key: &ForeignKeyProof, text: &mut String) {
     }
     for violation in &key.violations {
         let what = match violation.kind {
-            ForeignKeyViolationKind::Orphan => "refer to no row",
-            ForeignKeyViolationKind::OtherTenant => "refer to a row of another tenant",
-            ForeignKeyViolationKind::HalfNull => "have only some of its columns NULL",
+            ForeignKeyViolationKind::Orphan => ["refers to no row", "refer to no row"],
+            ForeignKeyViolationKind::OtherTenant => {
+                ["refers to a row of another tenant", "refer to a row of another tenant"]
+            }
+            ForeignKeyViolationKind::HalfNull => {
+                ["has only some of its columns NULL", "have only some of its columns NULL"]
+            }
         };
         let keys: Vec<String> = violation.examples.iter().map(|key| key_text(key)).collect();
-        let rows = counted(violation.rows, "row");
-        text.push_str(&format!("    {}: {rows} {what}: {}\n", visible(&key.name), keys.join("; ")));
+        let rows = counted_that(violation.rows, "row", what);
+        text.push_str(&format!("    {}: {rows}: {}\n", visible(&key.name), keys.join("; ")));
     }
 }
 
