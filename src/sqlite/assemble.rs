@@ -8,6 +8,7 @@ use super::place::Placed;
 use super::pragmas::{IndexOrigin, TableFacts, TableKind, table_facts, table_kinds};
 use super::reader::Unreadable;
 use super::references::{TablesByName, resolve};
+use super::shadows::ForeignVirtualTables;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::ident::visible;
 use crate::schema::{
@@ -47,6 +48,7 @@ pub(super) fn assemble(
             kinds.insert((database, name), (kind, without_rowid, strict));
         }
     }
+    let virtual_tables = ForeignVirtualTables::find(&foreign, placed);
     let mut schema = SourceSchema { others: foreign, ..SourceSchema::default() };
     let mut errors = Diagnostics::default();
     let mut tables = TablesByName::new();
@@ -55,6 +57,7 @@ pub(super) fn assemble(
     for placed in placed {
         let row = &placed.row;
         match (row.kind.as_str(), kinds.get(&(placed.database, row.name.clone()))) {
+            ("table", Some((TableKind::Table, ..))) if virtual_tables.have_shadow(&row.name) => {}
             ("table", Some((TableKind::Table, without_rowid, strict))) => {
                 let facts = table_facts(databases[placed.database], &row.name, *without_rowid, *strict)
                     .map_err(pragma_failed)?;

@@ -280,11 +280,7 @@ impl Loader {
 
     /// Keeps a virtual table whose module SQLite does not bring along as text; returns false for any other.
     fn is_foreign_module(&mut self, source: SourceId, text: &str, statement: &Statement, created: &Created) -> bool {
-        let behind = statement.tokens.get(created.name + 1..).unwrap_or_default();
-        let module = match behind {
-            [using, module, ..] if using.is_word(text, "USING") => module.name(text),
-            _ => return false,
-        };
+        let Some(module) = statement.module(text, created) else { return false };
         if guard::is_known_module(&module) {
             return false;
         }

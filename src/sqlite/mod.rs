@@ -34,6 +34,7 @@ mod references;
 mod repair;
 mod row_expression;
 mod sample;
+mod shadows;
 mod snapshot;
 mod source_file;
 mod source_state;

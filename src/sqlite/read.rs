@@ -278,6 +278,47 @@ mod tests {
     }
 
     #[test]
+    fn shadows_of_a_module_that_is_not_there_are_nothing_either() {
+        // What sqlite-vec 0.1.9 makes, as a dump writes it; the last four are the application's own.
+        let text = "CREATE TABLE IF NOT EXISTS \"Vec_items_info\" (key text primary key, value any);
+            CREATE TABLE \"vec_items_chunks\"(chunk_id INTEGER PRIMARY KEY AUTOINCREMENT, size INTEGER NOT NULL, validity BLOB NOT NULL, rowids BLOB NOT NULL);
+            CREATE TABLE \"vec_items_rowids\"(rowid INTEGER PRIMARY KEY AUTOINCREMENT, id, chunk_id INTEGER, chunk_offset INTEGER);
+            CREATE TABLE \"vec_items_vector_chunks00\"(rowid PRIMARY KEY, vectors BLOB NOT NULL);
+            CREATE TABLE \"vec_items_auxiliary\"(rowid integer PRIMARY KEY, value00);
+            CREATE TABLE \"vec_items_metadatachunks00\"(rowid PRIMARY KEY, data BLOB NOT NULL);
+            CREATE TABLE \"vec_items_metadatatext01\"(rowid PRIMARY KEY, data TEXT);
+            CREATE INDEX later ON vec_items_rowids (id);
+            CREATE TABLE items(id INTEGER PRIMARY KEY); CREATE TABLE items_info(id INTEGER PRIMARY KEY);
+            CREATE TABLE vec_items_vector_chunks(a); CREATE TABLE vec_items_notes(a);";
+        for create in [
+            "CREATE VIRTUAL TABLE vec_items USING vec0(embedding float[4]);",
+            "INSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql) VALUES('table','vec_items','vec_items',0,'CREATE VIRTUAL TABLE vec_items USING VEC0(embedding float[4])');",
+        ] {
+            let (schema, _) = read(&format!("{create} {text}")).unwrap();
+            let names: Vec<_> = schema.tables.iter().map(|table| table.name.as_str()).collect();
+            assert_eq!(names, ["items", "items_info", "vec_items_vector_chunks", "vec_items_notes"], "{create}");
+            assert_eq!(schema.others.len(), 1);
+            assert!(schema.indexes.is_empty());
+        }
+        let (schema, _) = read(&format!("CREATE VIRTUAL TABLE vec_items USING spellfix1; {text}")).unwrap();
+        assert_eq!(schema.tables.len(), 11, "another module has other shadow tables");
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vectors.db");
+        let database = rusqlite::Connection::open(&path).unwrap();
+        database.execute_batch(text).unwrap();
+        database
+            .execute_batch(
+                "PRAGMA writable_schema = ON; INSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql) VALUES('table',\
+                 'vec_items','vec_items',0,'CREATE VIRTUAL TABLE vec_items USING vec0(embedding float[4])');",
+            )
+            .unwrap();
+        drop(database);
+        let schema = read_source(&path, &mut Sources::default()).unwrap();
+        assert_eq!((schema.tables.len(), schema.others.len()), (4, 1));
+    }
+
+    #[test]
     fn hostile_and_broken_texts_are_diagnostics() {
         let deep = format!("CREATE TABLE t(a CHECK ({}a{}))", "(".repeat(10_000), ")".repeat(10_000));
         let wide = format!("CREATE TABLE t({})", (0..3000).map(|n| format!("c{n}")).collect::<Vec<_>>().join(","));

@@ -147,6 +147,14 @@ impl Statement {
         self.tokens.get(at)?;
         Some(Created { kind, is_virtual, name: at })
     }
+
+    /// Reads the module of the virtual table that it creates.
+    pub fn module(&self, text: &str, created: &Created) -> Option<String> {
+        match self.tokens.get(created.name + 1..)? {
+            [using, module, ..] if created.is_virtual && using.is_word(text, "USING") => Some(module.name(text)),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]
