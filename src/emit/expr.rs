@@ -49,7 +49,7 @@ fn level(expr: &Expr) -> Level {
         Expr::Collate { .. } => Level::Collate,
         Expr::Dialects { postgres, .. } => level(postgres),
         Expr::Integer(number) if *number < 0 => Level::Minus,
-        Expr::Postgres(_) | Expr::Unsupported(_) => Level::Lowest,
+        Expr::Postgres(_) | Expr::Unsupported(..) => Level::Lowest,
         _ => Level::Atom,
     }
 }
@@ -201,7 +201,7 @@ fn write(schema: &TargetSchema, expr: &Expr, place: Level, text: &mut String) {
             text.push(')');
         }
         Expr::Dialects { postgres, .. } => write(schema, postgres, place, text),
-        Expr::Postgres(sql) | Expr::Unsupported(sql) => text.push_str(sql),
+        Expr::Postgres(sql) | Expr::Unsupported(sql, _) => text.push_str(sql),
     }
 }
 

@@ -113,8 +113,19 @@ pub enum Expr {
     },
     /// Text written in PostgreSQL's own dialect by the spec.
     Postgres(String),
-    /// An expression without a safe translation, as written in the DDL.
-    Unsupported(String),
+    /// An expression that is not read, as written in the DDL, and why.
+    Unsupported(String, Unread),
+}
+
+/// Why an expression is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unread {
+    /// It has no safe translation, or none is known.
+    Unknown,
+    /// It nests in more levels than these: parentheses, calls and operands are one each.
+    Nested(usize),
+    /// It has more operators and parentheses than these.
+    Long(usize),
 }
 
 /// Operators that stand before one operand.
@@ -228,7 +239,7 @@ impl Expr {
     /// Returns the source text of the first part without a safe translation.
     pub fn unsupported(&self) -> Option<&str> {
         match self {
-            Self::Unsupported(text) => Some(text),
+            Self::Unsupported(text, _) => Some(text),
             _ => self.children().into_iter().find_map(Self::unsupported),
         }
     }
@@ -275,7 +286,7 @@ impl Expr {
             | Self::Text(_)
             | Self::Blob(_)
             | Self::Postgres(_)
-            | Self::Unsupported(_) => self.clone(),
+            | Self::Unsupported(..) => self.clone(),
         }
     }
 
@@ -305,7 +316,7 @@ impl Expr {
             | Self::Blob(_)
             | Self::Column(_)
             | Self::Postgres(_)
-            | Self::Unsupported(_) => Vec::new(),
+            | Self::Unsupported(..) => Vec::new(),
         }
     }
 }

@@ -11,7 +11,7 @@ mod sqlite_text;
 mod value;
 
 pub use declared::{Affinity, Declared};
-pub use expr::{BinaryOperator, Expr, UnaryOperator};
+pub use expr::{BinaryOperator, Expr, UnaryOperator, Unread};
 pub use model::{
     Action, Check, CheckId, Column, ColumnId, DanglingReference, Deferral, ForeignKey, ForeignKeyId, Generated, Index,
     IndexId, IndexMethod, IndexPart, Key, KeyId, KeyKind, Other, OtherKind, Schema, SourceSchema, Table, TableId,

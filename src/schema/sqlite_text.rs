@@ -71,7 +71,7 @@ pub fn sqlite_text<T>(schema: &Schema<T>, expr: &Expr) -> Option<String> {
         },
         Expr::Dialects { sqlite: written, .. } => whole(written)?,
         Expr::Postgres(_) => return None,
-        Expr::Unsupported(text) => text.clone(),
+        Expr::Unsupported(text, _) => text.clone(),
     })
 }
 
@@ -92,7 +92,7 @@ fn is_atom(expr: &Expr) -> bool {
         | Expr::Between { .. }
         | Expr::Like { .. }
         | Expr::Collate { .. }
-        | Expr::Unsupported(_) => false,
+        | Expr::Unsupported(..) => false,
         _ => true,
     }
 }

@@ -128,7 +128,7 @@ fn column_differences(
 /// Writes an expression in a form that depends on nothing but its meaning: column ids differ between schemas.
 fn expr_text(schema: &SourceSchema, expr: Option<&Expr>) -> Option<String> {
     expr.map(|expr| {
-        if let Expr::Unsupported(text) = expr {
+        if let Expr::Unsupported(text, _) = expr {
             let tokens = super::token::tokenize(text).map(|token| token.text(text).to_owned());
             return tokens.collect::<Vec<_>>().join(" ");
         }

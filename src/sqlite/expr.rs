@@ -5,12 +5,12 @@
 //! to PostgreSQL is no question here.
 
 use super::repair::for_sqlparser;
-use crate::schema::{BinaryOperator, ColumnId, Expr, UnaryOperator};
+use crate::schema::{BinaryOperator, ColumnId, Expr, UnaryOperator, Unread};
 use sqlparser::ast::{self, Expr as Ast};
 use sqlparser::dialect::SQLiteDialect;
-use sqlparser::parser::Parser;
+use sqlparser::parser::{Parser, ParserError};
 
-/// How deep parentheses may nest; deeper ones are kept as text.
+/// How deep parentheses, calls and operands may nest; deeper ones are kept as text.
 const DEPTH: usize = 50;
 
 /// How many operators an expression may have. A chain of them is a tree as deep as it is long, and everything that
@@ -34,7 +34,7 @@ impl Scope<'_> {
 
 /// Converts an expression.
 pub(super) fn convert(text: &str, scope: &Scope<'_>) -> Expr {
-    try_convert(text, scope).unwrap_or_else(|| Expr::Unsupported(without_margins(text).to_owned()))
+    try_convert(text, scope).unwrap_or_else(|why| Expr::Unsupported(without_margins(text).to_owned(), why))
 }
 
 /// Cuts off white space and comments around an expression: what is written behind it must not end up in a comment.
@@ -67,20 +67,26 @@ pub(super) fn convert_default(text: &str) -> Expr {
     }
 }
 
-fn try_convert(text: &str, scope: &Scope<'_>) -> Option<Expr> {
+fn try_convert(text: &str, scope: &Scope<'_>) -> Result<Expr, Unread> {
     let operators = super::token::tokenize(text).filter(|token| {
         let is_comma = token.is_symbol(text, ",");
         let is_operator = ["AND", "OR", "NOT", "IS", "COLLATE"].iter().any(|word| token.is_word(text, word));
         is_operator || (token.kind == super::token::TokenKind::Symbol && !is_comma)
     });
     if operators.count() > OPERATORS {
-        return None;
+        return Err(Unread::Long(OPERATORS));
     }
-    let spelled = for_sqlparser(text, &|name| scope.column(name).is_some())?;
+    let spelled = for_sqlparser(text, &|name| scope.column(name).is_some()).ok_or(Unread::Unknown)?;
+    let why = |error| match error {
+        ParserError::RecursionLimitExceeded => Unread::Nested(DEPTH),
+        ParserError::ParserError(_) | ParserError::TokenizerError(_) => Unread::Unknown,
+    };
     let dialect = SQLiteDialect {};
-    let mut parser = Parser::new(&dialect).with_recursion_limit(DEPTH).try_with_sql(&spelled).ok()?;
-    let ast = parser.parse_expr().ok()?;
-    (parser.peek_token().token == sqlparser::tokenizer::Token::EOF).then(|| Converter { scope }.expr(&ast, 0)).flatten()
+    // sqlparser counts the whole as well, and tries at the bottom whether a name is a type's.
+    let mut parser = Parser::new(&dialect).with_recursion_limit(DEPTH + 2).try_with_sql(&spelled).map_err(why)?;
+    let ast = parser.parse_expr().map_err(why)?;
+    let is_all = parser.peek_token().token == sqlparser::tokenizer::Token::EOF;
+    is_all.then(|| Converter { scope }.expr(&ast, 0)).flatten().ok_or(Unread::Unknown)
 }
 
 /// SQLite's precedence, from loose to tight (<https://sqlite.org/lang_expr.html#operators_and_parse_affecting_attributes>).
@@ -359,6 +365,10 @@ mod tests {
     const A: Expr = Expr::Column(ColumnId(0));
     const B: Expr = Expr::Column(ColumnId(1));
 
+    fn unknown(text: &str) -> Expr {
+        Expr::Unsupported(text.to_owned(), Unread::Unknown)
+    }
+
     fn read(text: &str) -> Expr {
         let columns = [("a", ColumnId(0)), ("b", ColumnId(1)), ("date", ColumnId(2))];
         convert(text, &Scope { table: "t", columns: &columns })
@@ -436,8 +446,8 @@ mod tests {
             "a REGEXP 'x'",
             "RAISE(ABORT, 'x')",
         ] {
-            assert_eq!(read(text), Expr::Unsupported(text.into()));
-            assert_eq!(read(&format!("/* ( */ {text} -- )")), Expr::Unsupported(text.into()));
+            assert_eq!(read(text), unknown(text));
+            assert_eq!(read(&format!("/* ( */ {text} -- )")), unknown(text));
         }
     }
 
@@ -445,10 +455,10 @@ mod tests {
     fn a_tree_that_sqlite_would_build_otherwise_stays_text() {
         // sqlparser groups these to the left; SQLite binds || tighter than *, and < tighter than =.
         for text in ["2 * a || b", "a = b < 1", "a LIKE b = 1", "NOT a IS b = NOT b"] {
-            assert_eq!(read(text), Expr::Unsupported(text.into()));
+            assert_eq!(read(text), unknown(text));
         }
-        assert_ne!(read("a = (b < 1)"), Expr::Unsupported("a = (b < 1)".into()));
-        assert_ne!(read("a + 1 > b AND NOT b = 2 OR a IS NULL"), Expr::Unsupported(String::new()));
+        assert_ne!(read("a = (b < 1)"), unknown("a = (b < 1)"));
+        assert_ne!(read("a + 1 > b AND NOT b = 2 OR a IS NULL"), unknown(""));
         assert_eq!(read("a + 1 > b AND NOT b = 2 OR a IS NULL").unsupported(), None);
     }
 
@@ -467,10 +477,16 @@ mod tests {
 
     #[test]
     fn depth_does_not_overflow() {
-        let deep = format!("{}a{}", "(".repeat(10_000), ")".repeat(10_000));
-        assert_eq!(read(&deep), Expr::Unsupported(deep.clone()));
+        for levels in [100, 10_000] {
+            let deep = format!("{}a{}", "abs(".repeat(levels), ")".repeat(levels));
+            let why = if levels > 200 { Unread::Long(OPERATORS) } else { Unread::Nested(DEPTH) };
+            assert_eq!(read(&deep), Expr::Unsupported(deep, why));
+        }
+        let nested = |levels: usize| format!("{}a{}", "(".repeat(levels), ")".repeat(levels));
+        assert_eq!(read(&nested(DEPTH)), A);
+        assert_eq!(read(&nested(DEPTH + 1)), Expr::Unsupported(nested(DEPTH + 1), Unread::Nested(DEPTH)));
         let long = vec!["a"; 100_000].join(" + ");
-        assert_eq!(read(&long), Expr::Unsupported(long.clone()));
+        assert_eq!(read(&long), Expr::Unsupported(long, Unread::Long(OPERATORS)));
         assert_eq!(read(&vec!["a"; 250].join(" + ")).unsupported(), None);
     }
 

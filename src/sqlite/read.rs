@@ -178,7 +178,7 @@ fn leading_digits(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{Deferral, Expr, KeyKind, OtherKind};
+    use crate::schema::{Deferral, Expr, KeyKind, OtherKind, Unread};
     use proptest::prelude::*;
 
     fn read(text: &str) -> Result<(SourceSchema, Sources), Diagnostics> {
@@ -234,7 +234,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(schema.columns[0].default, Some(Expr::Integer(1)));
-        assert_eq!(schema.checks[0].expr, Expr::Unsupported("b -> 1".into()));
+        assert_eq!(schema.checks[0].expr, Expr::Unsupported("b -> 1".into(), Unread::Unknown));
         let clauses: Vec<_> = schema.unmapped.iter().map(|clause| clause.clause.as_str()).collect();
         assert_eq!(clauses, ["PRIMARY KEY DESC"]);
     }

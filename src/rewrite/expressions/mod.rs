@@ -19,7 +19,7 @@ mod truth;
 use super::collations::{self, Compared};
 use super::draft::Draft;
 use crate::diagnostic::{Diagnostic, Span};
-use crate::schema::{Affinity, BinaryOperator, ColumnId, Expr, PgType, SourceSchema, sqlite_text};
+use crate::schema::{Affinity, BinaryOperator, ColumnId, Expr, PgType, SourceSchema, Unread, sqlite_text};
 use crate::spec::Conversion;
 use operand::{Class, Operand};
 
@@ -39,10 +39,15 @@ pub(super) fn untranslated(
     keys: &str,
     span: Option<Span>,
 ) -> Diagnostic {
-    let shown = sqlite_text(schema, expr).map(|text| format!(" (`{}`)", crate::ident::visible(&text)));
+    // Of one that is too large to be read, nobody reads the text in a message either: it is underlined.
+    let is_large = matches!(expr, Expr::Unsupported(_, Unread::Nested(_) | Unread::Long(_)));
+    let shown = sqlite_text(schema, expr).filter(|_| !is_large);
+    let shown = shown.map(|text| format!(" (`{}`)", crate::ident::visible(&text)));
     let message = format!("{what} has no safe translation{}: {reason}", shown.unwrap_or_default());
+    let otherwise =
+        if is_large { "take out the parentheses that it does not need, or split it; otherwise " } else { "" };
     Diagnostic::error("untranslated-expression", message).label_opt(span, "this expression").help(format!(
-        "write it in PostgreSQL's dialect under the table, or `omit` it:\n  {}",
+        "{otherwise}write it in PostgreSQL's dialect under the table, or `omit` it:\n  {}",
         crate::ident::visible(keys)
     ))
 }

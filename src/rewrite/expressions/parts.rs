@@ -3,7 +3,18 @@
 use super::comparisons::compared;
 use super::operand::{Class, Narrow, Operand};
 use super::{Translator, arithmetic, constants, functions, now, patterns, storage};
-use crate::schema::{Affinity, BinaryOperator, ColumnId, Declared, Expr, PgType, UnaryOperator};
+use crate::schema::{Affinity, BinaryOperator, ColumnId, Declared, Expr, PgType, UnaryOperator, Unread};
+
+/// Says why an expression was not read.
+fn unread(why: Unread) -> String {
+    match why {
+        Unread::Unknown => "tenantry does not know what it means".to_owned(),
+        Unread::Nested(most) => {
+            format!("it nests deeper than the {most} levels that are read, of parentheses, calls and operands")
+        }
+        Unread::Long(most) => format!("it has more than the {most} operators and parentheses that are read"),
+    }
+}
 
 impl Translator<'_> {
     /// Translates a part of an expression.
@@ -68,7 +79,7 @@ impl Translator<'_> {
             }
             Expr::Cast { operand, to } => cast(self.operand(operand)?, to)?,
             Expr::Postgres(_) | Expr::Dialects { .. } => return Err("it is PostgreSQL's already".to_owned()),
-            Expr::Unsupported(_) => return Err("tenantry does not know what it means".to_owned()),
+            Expr::Unsupported(_, why) => return Err(unread(*why)),
         })
     }
 
