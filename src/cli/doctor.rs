@@ -4,7 +4,8 @@ use super::Format;
 use super::exit::{CLEAN, FAILED, FINDINGS};
 use super::output::Output;
 use super::project::shown;
-use crate::diagnostic::{Diagnostic, Sources};
+use super::tenant_files::files;
+use crate::diagnostic::{Diagnostic, Diagnostics, Sources};
 use crate::ident::visible;
 use crate::postgres::{Finding, Status, Target, examine};
 use crate::report::SCHEMA_VERSION;
@@ -21,6 +22,7 @@ Exits with 0 where all is well, 1 with warnings, 2 where a run would fail.
 Examples:
   tenantry doctor --target env:POSTGRES_URL
   tenantry doctor --target env:POSTGRES_URL --source app.db          is there room for it, too?
+  tenantry doctor --target env:POSTGRES_URL --source 'tenants/*.db'  and for several files?
   tenantry doctor --target env:POSTGRES_URL --timeout 5 --format json")]
 pub(super) struct Arguments {
     /// What to examine: a postgresql:// URL, env:NAME for one in a variable, or scratch
@@ -29,9 +31,9 @@ pub(super) struct Arguments {
     /// The schema that the tables are to go into
     #[arg(long, default_value = "public")]
     schema: String,
-    /// The SQLite database that is to be moved: its size is compared with the room there is
-    #[arg(long, value_name = "DB", value_parser = super::source::parse)]
-    source: Option<PathBuf>,
+    /// The SQLite database that is to be moved, or several, by patterns too: their size is compared with the room there is
+    #[arg(long, value_name = "DB|PATTERN", value_parser = super::source::parse)]
+    source: Vec<PathBuf>,
     /// Seconds that the examination may take
     #[arg(long, default_value_t = 15, value_name = "SECONDS")]
     timeout: u64,
@@ -45,9 +47,9 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
         Ok(target) => target,
         Err(error) => return output.error(error, &Sources::default(), arguments.format),
     };
-    let bytes = match arguments.source.as_deref().map(bytes).transpose() {
+    let bytes = match bytes(&arguments.source) {
         Ok(bytes) => bytes,
-        Err(error) => return output.error(error, &Sources::default(), arguments.format),
+        Err(errors) => return output.errors(&errors, &Sources::default(), arguments.format),
     };
     let findings = examine(&target, &arguments.schema, bytes, Duration::from_secs(arguments.timeout));
     match arguments.format {
@@ -71,8 +73,21 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> u8 {
     }
 }
 
+/// Returns the size of all databases together; `None` where none is named.
+fn bytes(sources: &[PathBuf]) -> Result<Option<u64>, Diagnostics> {
+    let mut errors = Diagnostics::default();
+    let mut all = 0;
+    for file in files(sources)? {
+        match size(&file) {
+            Ok(bytes) => all += bytes,
+            Err(error) => errors.push(error),
+        }
+    }
+    errors.into_result((!sources.is_empty()).then_some(all))
+}
+
 /// Returns the size of a database with its log.
-fn bytes(source: &Path) -> Result<u64, Diagnostic> {
+fn size(source: &Path) -> Result<u64, Diagnostic> {
     let size = |path: &Path| std::fs::metadata(path).map(|found| found.len());
     let mut log = source.as_os_str().to_owned();
     log.push("-wal");

@@ -54,6 +54,21 @@ pub(super) fn choose(sources: &[PathBuf], names: &TenantNames) -> Result<Chosen,
         let help = "leave --tenant out: each file's name is its tenant, or see --tenant-query and --tenant-map";
         errors.push(Diagnostic::error("tenant-for-several", message).help(help));
     }
+    match files(sources) {
+        Ok(paths) => errors.into_result(Chosen::Files(paths)),
+        Err(found) => {
+            errors.extend(found);
+            Err(errors)
+        }
+    }
+}
+
+/// Lists the files that paths and patterns name, in the order of their names.
+///
+/// # Errors
+/// `source-missing` where a pattern matches nothing, `source-twice`.
+pub(super) fn files(sources: &[PathBuf]) -> Result<Vec<PathBuf>, Diagnostics> {
+    let mut errors = Diagnostics::default();
     let mut paths = Vec::new();
     for source in sources {
         match matching(source) {
@@ -73,7 +88,7 @@ pub(super) fn choose(sources: &[PathBuf], names: &TenantNames) -> Result<Chosen,
             errors.push(Diagnostic::error("source-twice", message).help("name each file once"));
         }
     }
-    errors.into_result(Chosen::Files(paths))
+    errors.into_result(paths)
 }
 
 fn is_pattern(path: &Path) -> bool {

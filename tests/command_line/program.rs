@@ -173,6 +173,25 @@ fn doctor_is_a_health_check() {
         );
     }
     assert_eq!(repository.run(&["doctor", "--target", "scratch", "--source", "none.db"]).code, Some(2));
+
+    // Several files, named as for a cutover: the room for them all.
+    fs::write(repository.path("other.db"), "x".repeat(7_000_000)).unwrap();
+    fs::write(repository.path("as-large.sqlite"), "x".repeat(7_005_000)).unwrap();
+    let several = ["doctor", "--target", "scratch", "--timeout", "300", "--source"];
+    let room = |sources: &[&str]| {
+        let outcome = repository.run(&[&several[..], sources].concat());
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        let line = outcome.stdout.lines().find(|line| line.starts_with("ok      room ")).unwrap();
+        line.split(';').next().unwrap().to_owned()
+    };
+    let both = room(&["*.db"]);
+    assert_eq!(both, room(&["as-large.sqlite"]));
+    assert_ne!(both, room(&["app.db"]));
+    assert_eq!(both, room(&["app.db", "--source", "other.db"]));
+    for wrong in [&["none*.db"][..], &["*.db", "--source", "app.db"]] {
+        let outcome = repository.run(&[&several[..], wrong].concat());
+        assert!(outcome.code == Some(2) && outcome.stderr.contains("source-"), "{outcome:?}");
+    }
 }
 
 #[test]
