@@ -3,6 +3,7 @@
 //! One [`Schema`] holds typed ids into flat vectors. `Schema<Declared>` is what SQLite says, `Schema<PgType>` what
 //! PostgreSQL is to have; expressions are the same small syntax tree on both sides, and no SQL text is kept.
 
+mod access;
 mod declared;
 mod expr;
 mod model;
