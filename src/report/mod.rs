@@ -18,6 +18,7 @@ mod legend;
 mod meaning;
 mod picture;
 mod plan;
+mod receipt;
 mod rehearsal;
 mod run;
 mod runbook;
@@ -39,12 +40,13 @@ pub use leak::{leak_json, leak_text};
 pub use meaning::meaning;
 pub use picture::{Around, Picture, Side, graph_dot, graph_mermaid, graph_svg, picture};
 pub use plan::plan_text;
+pub use receipt::Receipt;
 pub use rehearsal::{Figures, PhaseTime, times_text};
 pub use run::{
     MovedOn, Surroundings, cutover_json, cutover_text, finished_json, finished_text, rollback_json, rollback_text,
 };
 pub use runbook::{Commands, runbook};
-pub use sign_off::{Receipt, SignOff};
+pub use sign_off::SignOff;
 pub use verification::{catalog_json, catalog_text, since_json, since_text, verification_json, verification_text};
 pub use why::{Asked, why_json, why_text};
 pub use why_row::{why_row_json, why_row_text};
