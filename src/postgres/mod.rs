@@ -18,8 +18,10 @@ mod files;
 mod journal;
 mod limits;
 mod login;
+mod made;
 mod parameters;
 mod passfile;
+mod rejects;
 mod roles;
 mod row;
 mod row_reader;
@@ -46,12 +48,12 @@ pub use copy_out::{CopyOut, EachRow};
 pub use doctor::{Finding, MissingPrivileges, Status, examine, missing_privileges};
 pub use files::{FileRecord, record_files, run_files};
 pub use journal::{
-    Binding, JOURNAL_SCHEMA, LockHolder, MadeObject, NewRun, ObjectsBefore, RejectedRow, RunRecord, StepRecord,
-    claim_step, create_journal, done_steps, find_runs, finish_run, forget_run, hand_over_rejects, lock_target,
-    made_objects, newer_rows, objects_before, record_objects, record_rejects, record_run, recorded_rejects, run_tables,
-    schema_is_empty,
+    Binding, JOURNAL_SCHEMA, LockHolder, NewRun, RunRecord, StepRecord, claim_step, create_journal, done_steps,
+    find_runs, finish_run, forget_run, lock_target, record_run, schema_is_empty,
 };
 pub use limits::{bytes_text, tables_bytes};
+pub use made::{MadeObject, ObjectsBefore, made_objects, newer_rows, objects_before, record_objects, run_tables};
+pub use rejects::{RejectedRow, hand_over_rejects, record_rejects, recorded_rejects};
 pub use roles::{NewRole, RoleFacts, create_role, current_role, role_facts};
 pub use row::Row;
 pub use row_reader::RowReader;
