@@ -1,7 +1,8 @@
 //! Examines a target before anyone relies on it: connection, rights, settings, room.
 
-use super::journal::JOURNAL_SCHEMA;
 use super::limits::{limits, reset, room, snapshot_room};
+use super::pooler::pooler;
+use super::privileges::missing_privileges;
 use super::session::SETTINGS;
 use super::tls::Roots;
 use super::{Connection, Durability, Scratch, Server, Target};
@@ -50,7 +51,7 @@ impl Finding {
     }
 
     /// Makes an error of what a run would fail on.
-    fn into_result(self, code: &'static str, server: &Server) -> Result<(), Diagnostic> {
+    pub(super) fn into_result(self, code: &'static str, server: &Server) -> Result<(), Diagnostic> {
         if self.status != Status::Failed {
             return Ok(());
         }
@@ -181,59 +182,6 @@ fn privileges(connection: &mut Connection, schema: &str) -> Result<Finding, Diag
     Ok(Finding::new("privileges", Status::Failed, format!("lacks {}", missing.describe())).help(missing.help()))
 }
 
-/// The privileges that a session lacks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MissingPrivileges {
-    missing: Vec<String>,
-    grants: Vec<String>,
-}
-
-impl MissingPrivileges {
-    /// Says whether none is missing.
-    pub fn is_empty(&self) -> bool {
-        self.missing.is_empty()
-    }
-
-    /// Names them, as a fragment.
-    pub fn describe(&self) -> String {
-        self.missing.join(" and ")
-    }
-
-    /// Returns the statements that grant them.
-    pub fn help(&self) -> String {
-        format!("as their owner: {}", self.grants.join("; "))
-    }
-}
-
-/// Finds the privileges that the session lacks for a run whose tables go into a schema.
-pub fn missing_privileges(connection: &mut Connection, schema: &str) -> Result<MissingPrivileges, Diagnostic> {
-    let sql = "SELECT has_database_privilege(current_database(), 'CREATE'), \
-                      (SELECT has_schema_privilege(oid, 'CREATE') AND has_schema_privilege(oid, 'USAGE') \
-                       FROM pg_namespace WHERE nspname = $1), \
-                      (SELECT has_schema_privilege(oid, 'CREATE') AND has_schema_privilege(oid, 'USAGE') \
-                       FROM pg_namespace WHERE nspname = $2)";
-    let row = connection.query_one(sql, &[Some(schema), Some(JOURNAL_SCHEMA)], "ask for privileges")?;
-    let database = row.boolean(0)?;
-    let (role, name_of_database) = names(connection)?;
-    let mut missing = Vec::new();
-    let mut grants = Vec::new();
-    for (column, name) in [(1, schema), (2, JOURNAL_SCHEMA)] {
-        match row.optional(column) {
-            // A schema that does not exist yet has to be created.
-            None if !database => {
-                missing.push(format!("CREATE on the database, for the schema {}", visible(name)));
-                grants.push(format!("GRANT CREATE ON DATABASE {} TO {}", quote(&name_of_database), quote(&role)));
-            }
-            Some("false") => {
-                missing.push(format!("USAGE and CREATE on the schema {}", visible(name)));
-                grants.push(format!("GRANT USAGE, CREATE ON SCHEMA {} TO {}", quote(name), quote(&role)));
-            }
-            _ => {}
-        }
-    }
-    Ok(MissingPrivileges { missing, grants })
-}
-
 /// Returns the session's role and database.
 pub(super) fn names(connection: &mut Connection) -> Result<(String, String), Diagnostic> {
     let row = connection.query_one("SELECT current_user, current_database()", &[], "ask for role and database")?;
@@ -325,39 +273,7 @@ fn sessions(connection: &mut Connection) -> Result<Finding, Diagnostic> {
     })
 }
 
-/// Looks for one server process behind two connections, as a pooler in transaction mode gives them: what the first has
-/// just used the second gets next; else a transaction of the second takes it over, and the first then gets another.
-fn pooler(first: &mut Connection, second: &mut Connection) -> Result<Finding, Diagnostic> {
-    let before = first.backend_pid()?;
-    // Asked before any transaction: a pool of one process would not answer the first while the second holds it.
-    let mut other = second.backend_pid()?;
-    let mut after = before;
-    if before != other {
-        let mut holding = second.begin()?;
-        other = holding.backend_pid()?;
-        after = first.backend_pid()?;
-        holding.rollback()?;
-    }
-    Ok(if is_shared(before, other, after) {
-        let detail = "a pooler hands one server process to several clients, so settings and locks do not hold";
-        Finding::new("pooler", Status::Failed, detail)
-            .help("connect to the server itself, or to a pool in session mode")
-    } else {
-        Finding::new("pooler", Status::Ok, "each connection keeps its server process")
-    })
-}
-
 impl Server {
-    /// Connects to where rows are to be copied: what lies between has to give this session a server process of its own.
-    ///
-    /// The errors are those of [`Server::connect`], and `pooled-connection`.
-    pub fn connect_unpooled(&self, schema: &str, timeout: Duration) -> Result<Connection, Diagnostic> {
-        let mut connection = self.connect(schema, timeout)?;
-        let mut other = self.connect(schema, timeout)?;
-        pooler(&mut connection, &mut other)?.into_result("pooled-connection", self)?;
-        Ok(connection)
-    }
-
     /// Makes sure that the database of a connection holds every text: others refuse what their encoding lacks, in the middle
     /// of a run, and count the characters of a varchar in their own way.
     ///
@@ -365,10 +281,6 @@ impl Server {
     pub fn refuse_other_encoding(&self, connection: &mut Connection) -> Result<(), Diagnostic> {
         encoding(connection)?.into_result("encoding-unfit", self)
     }
-}
-
-fn is_shared(before: i64, other: i64, after: i64) -> bool {
-    before != after || before == other
 }
 
 #[cfg(test)]
@@ -515,17 +427,5 @@ mod tests {
         assert!(findings.len() == 1 && findings[0].status == Status::Failed, "{findings:?}");
         assert!(!format!("{findings:?}").contains("s3cret"));
         assert!(started.elapsed() < Duration::from_secs(10));
-    }
-
-    #[test]
-    fn a_server_without_a_pooler_takes_a_copy() {
-        let mut connection = testing::database().connect_unpooled("public", PATIENCE).unwrap();
-        assert!(connection.begin().is_ok());
-    }
-
-    #[test]
-    fn a_shared_server_process_gives_a_pooler_away() {
-        assert!(!is_shared(1, 2, 1));
-        assert!(is_shared(1, 1, 2) && is_shared(1, 2, 3) && is_shared(1, 1, 1));
     }
 }

@@ -21,6 +21,8 @@ mod login;
 mod made;
 mod parameters;
 mod passfile;
+mod pooler;
+mod privileges;
 mod rejects;
 mod roles;
 mod row;
@@ -45,7 +47,7 @@ pub use catalog::{
 };
 pub use copy_in::{CopyColumn, CopyIn};
 pub use copy_out::{CopyOut, EachRow};
-pub use doctor::{Finding, MissingPrivileges, Status, examine, missing_privileges};
+pub use doctor::{Finding, Status, examine};
 pub use files::{FileRecord, record_files, run_files};
 pub use journal::{
     Binding, JOURNAL_SCHEMA, LockHolder, NewRun, RunRecord, StepRecord, claim_step, create_journal, done_steps,
@@ -53,6 +55,7 @@ pub use journal::{
 };
 pub use limits::{bytes_text, tables_bytes};
 pub use made::{MadeObject, ObjectsBefore, made_objects, newer_rows, objects_before, record_objects, run_tables};
+pub use privileges::{MissingPrivileges, missing_privileges};
 pub use rejects::{RejectedRow, hand_over_rejects, record_rejects, recorded_rejects};
 pub use roles::{NewRole, RoleFacts, create_role, current_role, role_facts};
 pub use row::Row;
