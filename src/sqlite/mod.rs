@@ -39,6 +39,8 @@ mod snapshot;
 mod source_file;
 mod source_state;
 mod spread;
+#[cfg(test)]
+mod statement_writer;
 mod statements;
 mod token;
 mod work_dir;
