@@ -1,9 +1,9 @@
 //! A cutover of several files at once: one run, one journal, a tenant for each.
 
 use super::cutover::{
-    Arguments, Done, Stop, finished, make_roles, nothing_to_continue, open, refuse_other_inputs, refuse_unfit,
-    unfinished,
+    Done, Stop, finished, make_roles, nothing_to_continue, open, refuse_other_inputs, refuse_unfit, unfinished,
 };
+use super::cutover_arguments::Arguments;
 use super::progress::Progress;
 use super::project::Project;
 use super::run_files::RunFiles;

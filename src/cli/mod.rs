@@ -4,6 +4,7 @@ mod audit;
 mod check;
 mod completions;
 mod cutover;
+mod cutover_arguments;
 mod doctor;
 mod emit;
 mod exit;
@@ -74,7 +75,7 @@ enum Verb {
     Check(check::Arguments),
     Graph(graph::Arguments),
     Audit(audit::Arguments),
-    Cutover(cutover::Arguments),
+    Cutover(cutover_arguments::Arguments),
     Verify(verify::Arguments),
     Rollback(rollback::Arguments),
     Leak(leak::Arguments),

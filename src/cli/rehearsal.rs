@@ -1,6 +1,6 @@
 //! `--runbook`: what a rehearsal leaves for the real run, and what the real run finds of it.
 
-use super::cutover::Arguments;
+use super::cutover_arguments::Arguments;
 use super::private_file;
 use crate::diagnostic::Diagnostic;
 use crate::ident::visible;
@@ -70,7 +70,7 @@ fn commands(runbook: &Path, arguments: &Arguments) -> Commands {
         tenant.push_str(&format!(" --tenant-map {}", quoted_path(map)));
     }
     let mut more = format!(" --runbook {}", quoted_path(runbook));
-    if arguments.jobs != super::cutover::JOBS {
+    if arguments.jobs != super::cutover_arguments::JOBS {
         more.push_str(&format!(" --jobs {}", arguments.jobs));
     }
     if let Some(folder) = &arguments.work_dir {

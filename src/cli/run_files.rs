@@ -1,6 +1,6 @@
 //! Where the rows of a cutover of several files come from: the files, frozen or not, and the snapshots that the run keeps.
 
-use super::cutover::Arguments;
+use super::cutover_arguments::Arguments;
 use super::run_folder::RunFolder;
 use crate::copy::{RolledBack, TenantFile, accounts_of_files};
 use crate::diagnostic::{Diagnostic, Diagnostics};

@@ -1,6 +1,6 @@
 //! The folder of a run: the snapshots that it is continued from, and the rows that it rejects beside them.
 
-use super::cutover::Arguments;
+use super::cutover_arguments::Arguments;
 use crate::diagnostic::Diagnostic;
 use crate::postgres::RunRecord;
 use crate::sqlite::{Snapshot, Taking, WorkDir};

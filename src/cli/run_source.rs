@@ -1,6 +1,6 @@
 //! Where a cutover's rows come from: the application's database, frozen or not, and the snapshot that the run keeps.
 
-use super::cutover::Arguments;
+use super::cutover_arguments::Arguments;
 use super::run_folder::RunFolder;
 use crate::copy::RolledBack;
 use crate::diagnostic::Diagnostic;
