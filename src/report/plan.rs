@@ -139,9 +139,10 @@ fn tenant_deletion(plan: &Plan, source: TableId) -> Option<String> {
     let new: Vec<String> = new.map(|hazard| shown(plan, hazard.table)).collect();
     let mut clauses = Vec::new();
     if !refuse.is_empty() {
-        let mark = match new.is_empty() {
-            true => String::new(),
-            false => format!(" (! {code}: {})", new.join(", ")),
+        let mark = match new.len() {
+            0 => String::new(),
+            count if count == refuse.len() => format!(" (! {code} there)"),
+            _ => format!(" (! {code}: {})", new.join(", ")),
         };
         clauses.push(format!("fails while rows of {} refer to it{mark}", refuse.join(", ")));
     }
