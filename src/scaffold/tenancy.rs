@@ -72,7 +72,11 @@ fn by_root(schema: &SourceSchema, root: TableId) -> Proposal {
     let most = names.iter().max_by_key(|(name, count)| (**count, std::cmp::Reverse(**name)));
     let (column, called) = match most {
         Some((column, count)) => {
-            ((*column).to_owned(), format!("{count} of {all} references to it are called `{column}`"))
+            let called = match all {
+                1 => format!("the reference to it is called `{column}`"),
+                _ => format!("{count} of {all} references to it are called `{column}`"),
+            };
+            ((*column).to_owned(), called)
         }
         None => (UNNAMED.to_owned(), "no reference to it gives the column a name".to_owned()),
     };
@@ -82,6 +86,7 @@ fn by_root(schema: &SourceSchema, root: TableId) -> Proposal {
         .filter(|&table| table != root && graph.path(table, root, &|_| false, &|_| false).is_none())
         .filter(|&table| graph.path(table, TableId(u32::MAX), &|here| here == root, &|_| false).is_some())
         .count();
+    let refer = if reaches == 1 { "table refers" } else { "tables refer" };
     let has_key = schema.table(root).primary_key.is_some_and(|key| schema.key(key).columns.len() == 1);
     Proposal {
         yaml: format!("{{column: {}, root: {}}}", yaml_text(&column), yaml_text(name)),
@@ -89,7 +94,7 @@ fn by_root(schema: &SourceSchema, root: TableId) -> Proposal {
         root: Some(root),
         reaches: if has_key { reaches } else { 0 },
         means: format!(
-            "`{name}` has one row a tenant: {reaches} tables refer to it, directly or through others; {called}"
+            "`{name}` has one row a tenant: {reaches} {refer} to it, directly or through others; {called}"
         ),
     }
 }

@@ -328,8 +328,8 @@ fn the_root_tells_what_the_deletion_of_a_tenant_meets() {
         CREATE TABLE users (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL REFERENCES accounts);
         CREATE TABLE logs (id INTEGER PRIMARY KEY, account_id INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE);
         CREATE TABLE notes (id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users);
-        CREATE TABLE hints (id INTEGER PRIMARY KEY, user_id INTEGER REFERENCES users ON DELETE CASCADE);";
-    let refusing = "deleting a tenant: fails while rows of users, hints, notes refer to it (! tenant-deletion-refused: \
+        CREATE TABLE hints (id INTEGER PRIMARY KEY, log_id INTEGER REFERENCES logs ON DELETE CASCADE);";
+    let refusing = "deleting a tenant: fails while rows of hints, users, notes refer to it (! tenant-deletion-refused: \
                     hints); takes along rows of logs";
     assert_eq!(told(schema, "accounts", "{}").as_deref(), Some(refusing));
     let along = "deleting a tenant: fails while rows of users refer to it; takes along rows of logs, hints, notes";
