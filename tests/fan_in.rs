@@ -162,6 +162,15 @@ fn said(command: &mut Command) -> (Option<i32>, String) {
 const ALL: [&str; 2] = ["--source", "shops/*.db"];
 
 #[test]
+fn what_is_wrong_is_counted_over_all_files() {
+    let case = Case::new(2);
+    [1, 2].iter().for_each(|&file| case.change(file, "INSERT INTO invoices VALUES (500, 77, NULL, 1)"));
+    let (code, text) = case.run(&["audit", "spec.yaml", "--source", "shops/*.db"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("invoices: 19 rows = 17 moved + 2 rejected (orphan 2)"), "{text}");
+}
+
+#[test]
 fn many_files_go_in_together_and_go_on_after_every_death() {
     let case = Case::new(FILES);
     // SQLite has given out 500 ids; a file without a customer still has a shop; a row that leads nowhere is left behind.

@@ -61,6 +61,9 @@ impl Account {
         self.left_out += other.left_out;
         self.rejected += other.rejected;
         self.cleared += other.cleared;
+        for (code, rows) in &other.reasons {
+            *self.reasons.entry(code.clone()).or_default() += rows;
+        }
     }
 
     /// Adds up the accounts of several files, table by table.
