@@ -3,6 +3,7 @@
 //! A suggestion is a way out, not the only one: whether a value is to be read otherwise, kept as text or left behind, a
 //! person decides.
 
+use super::super::settle::clearable;
 use super::duplicates::KeyWatch;
 use super::spellings::Spelling;
 use crate::plan::Plan;
@@ -133,13 +134,12 @@ pub(super) fn of_fault(
         }
         FaultKind::Null(_) | FaultKind::Unmapped(_) => rows("unfit", "reject"),
         FaultKind::Orphan(foreign_key) => {
-            let described = plan.source.foreign_key(foreign_key);
             let leads = match &plan.tenancy.table(table).placement {
                 Placement::Tenant(source) => source.alternatives().contains(&TenantSource::Via(foreign_key)),
                 _ => false,
             };
-            let can_be_null = !leads && described.columns.iter().all(|&column| !plan.source.column(column).not_null);
-            rows("orphan", if can_be_null { "set_null" } else { "reject" })
+            let can_be_cleared = !leads && !clearable(plan, foreign_key).is_empty();
+            rows("orphan", if can_be_cleared { "set_null" } else { "reject" })
         }
         FaultKind::CaseOrphan(_) => rows("orphan", "reject"),
         FaultKind::UnknownTenant | FaultKind::NoTenant | FaultKind::NoCase(_) => rows("no_tenant", "reject"),

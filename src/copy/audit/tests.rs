@@ -318,6 +318,19 @@ fn rows_of_several_tenants_have_copies_where_the_spec_says_so() {
 }
 
 #[test]
+fn a_reference_that_says_more_is_not_cleared() {
+    let sqlite = "CREATE TABLE a (id INTEGER PRIMARY KEY); \
+                  CREATE TABLE t (id INTEGER PRIMARY KEY, a INT REFERENCES a (id), b INT REFERENCES a (id)); \
+                  INSERT INTO a VALUES (1); INSERT INTO t VALUES (1, 1, 9), (2, 9, NULL);";
+    let yaml = "{version: 1, source: s, tenant: {column: a, root: a}, tables: {t: {tenant: {column: a}}}}";
+    let (_, audit) = audited(sqlite, yaml);
+    let suggested = audit.findings.iter().map(|finding| finding.suggestion.as_ref().unwrap().line());
+    // The first is the tenant: no other is known without it.
+    let expected = ["{no_tenant: reject}", "{orphan: reject}", "{orphan: set_null}"];
+    assert_eq!(suggested.collect::<Vec<_>>(), expected.map(|rows| format!("tables: {{t: {{rows: {rows}}}}}")));
+}
+
+#[test]
 fn a_key_that_the_spec_narrows_can_be_broken() {
     let sqlite = "CREATE TABLE t (id INTEGER PRIMARY KEY, a INT, b INT, UNIQUE (a, b)); \
                   INSERT INTO t VALUES (1, 1, 1), (2, 1, 2), (3, 2, 1), (4, NULL, 1), (5, NULL, 2);";
