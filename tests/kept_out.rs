@@ -104,6 +104,29 @@ fn a_report_says_what_was_rejected_and_why_without_a_value() {
 }
 
 #[test]
+fn a_row_with_several_things_wrong_is_counted_by_what_it_was_rejected_for() {
+    let rows = fs::read_to_string(root().join("fixtures/row-policies/rows.sql")).unwrap();
+    // Of an organization that is no tenant, and not there; an owner of another one, and a parent that is rejected.
+    let more = "INSERT INTO users VALUES (6, 99, 'fay', 1); DELETE FROM users WHERE id = 5;
+        INSERT INTO projects VALUES (7, 1, 2, 4, 'both');";
+    let case = Case::new("row-policies", &(rows + more));
+    let file = case.folder.path().join("run.json").to_str().unwrap().to_owned();
+    let output = case.run("cutover", &["--report", &file]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let run: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    let reasons = |list: &Value| -> Vec<(String, Value)> {
+        let tables = list.as_array().unwrap().iter();
+        let mut found: Vec<_> =
+            tables.map(|table| (table["table"].as_str().unwrap().to_owned(), table["reasons"].clone())).collect();
+        found.sort_by(|one, other| one.0.cmp(&other.0));
+        found
+    };
+    let counted = reasons(&run["audit"]["accounts"]);
+    assert_eq!(counted, reasons(&run["proof"]["kept_out"]["tables"]));
+    assert!(counted.iter().any(|(_, reasons)| reasons["unknown-tenant"] == 1), "{counted:?}");
+}
+
+#[test]
 fn a_record_that_does_not_hold_is_found() {
     let case = policies();
     assert_eq!(case.run("cutover", &[]).status.code(), Some(0));

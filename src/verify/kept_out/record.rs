@@ -83,7 +83,7 @@ pub struct TableKeptOut {
     pub left_out: u64,
     /// References that were cleared.
     pub references_cleared: u64,
-    /// Rejected rows by the first of the codes that speak against them.
+    /// Rejected rows by the code that the run has recorded; without a record by the first that speaks against them.
     pub reasons: BTreeMap<String, u64>,
 }
 
@@ -105,7 +105,14 @@ impl KeptOut {
     pub fn prove(&self, plan: &Plan, record: Result<Vec<RecordedReject>, String>) -> KeptOutProof {
         let mut proof = KeptOutProof::default();
         let Some(_) = &self.copy else { return proof };
-        proof.tables = self.accounts.iter().map(|account| self.table(plan, account)).collect();
+        let (codes, differences) = match record {
+            Ok(record) => self.compare(plan, record),
+            Err(reason) => {
+                proof.unrecorded = Some(reason);
+                (self.rejected.iter().map(first_code).collect(), Vec::new())
+            }
+        };
+        proof.tables = self.accounts.iter().map(|account| self.table(plan, account, &codes)).collect();
         for table in &proof.tables {
             if table.moved + table.rejected + table.left_out != table.source_rows {
                 proof.findings.push(format!(
@@ -118,17 +125,15 @@ impl KeptOut {
                 ));
             }
         }
-        match record {
-            Ok(record) => proof.findings.extend(self.differences(plan, record)),
-            Err(reason) => proof.unrecorded = Some(reason),
-        }
+        proof.findings.extend(differences);
         proof
     }
 
-    fn table(&self, plan: &Plan, account: &Account) -> TableKeptOut {
+    /// Says what became of a table's rows; `codes` has one for each rejected row.
+    fn table(&self, plan: &Plan, account: &Account, codes: &[String]) -> TableKeptOut {
         let mut reasons = BTreeMap::new();
-        for row in self.rejected.iter().filter(|row| row.table == account.table) {
-            *reasons.entry(row.codes.first().cloned().unwrap_or_default()).or_default() += 1;
+        for (_, code) in self.rejected.iter().zip(codes).filter(|(row, _)| row.table == account.table) {
+            *reasons.entry(code.clone()).or_default() += 1;
         }
         TableKeptOut {
             table: plan.source.table(account.table).name.clone(),
@@ -142,7 +147,9 @@ impl KeptOut {
     }
 
     /// Compares the rejected rows one by one: each has to be written down, with something that does speak against it.
-    fn differences(&self, plan: &Plan, record: Vec<RecordedReject>) -> Vec<String> {
+    ///
+    /// Returns what each row was rejected for, in their order, and the differences.
+    fn compare(&self, plan: &Plan, record: Vec<RecordedReject>) -> (Vec<String>, Vec<String>) {
         let mut recorded: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
         // A record shows no control character of a name or a key.
         for RecordedReject { table, key, code } in record {
@@ -152,12 +159,14 @@ impl KeptOut {
         let mut say = |table: &str, what: String, key: &str| {
             wrong.entry((table.to_owned(), what)).or_default().push(key.to_owned());
         };
-        for Rejected { table, key, codes } in &self.rejected {
+        let mut agreed = Vec::with_capacity(self.rejected.len());
+        for row @ Rejected { table, key, codes } in &self.rejected {
             let (table, key) = (&visible(&plan.source.table(*table).name), &visible(key));
             let written = recorded.get_mut(&(table.to_string(), key.to_string())).filter(|codes| !codes.is_empty());
             let Some(written) = written else {
                 let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
                 say(table, format!("is to be rejected ({}), and no record says that it was", codes.join(", ")), key);
+                agreed.push(first_code(row));
                 continue;
             };
             // Rows without a key of their own share one: any record of it will do.
@@ -167,13 +176,14 @@ impl KeptOut {
                 let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
                 say(table, format!("was rejected as {code}, and what is wrong with it is {}", codes.join(", ")), key);
             }
+            agreed.push(if fitting.is_some() { code } else { first_code(row) });
         }
         for ((table, key), codes) in &recorded {
             codes
                 .iter()
                 .for_each(|code| say(table, format!("was rejected as {code}, and nothing is wrong with it"), key));
         }
-        wrong
+        let sentences = wrong
             .into_iter()
             .map(|((table, what), keys)| {
                 let more = if keys.len() > SHOWN { ", …" } else { "" };
@@ -181,7 +191,8 @@ impl KeptOut {
                 let keys: Vec<String> = keys.into_iter().take(SHOWN).collect();
                 format!("{}: {rows} {}: {}{more}", visible(&table), visible(&what), keys.join("; "))
             })
-            .collect()
+            .collect();
+        (agreed, sentences)
     }
 
     /// Compares the rows that were derived with those that a run is to move; an empty answer means that they are the same.
@@ -213,6 +224,10 @@ impl KeptOut {
         }
         Ok(sentences)
     }
+}
+
+fn first_code(row: &Rejected) -> String {
+    row.codes.first().cloned().unwrap_or_default()
 }
 
 fn each_row(plan: &Plan, database: &Database, table: TableId, f: &mut dyn FnMut(u128)) -> Result<(), Diagnostic> {
