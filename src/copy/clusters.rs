@@ -6,6 +6,7 @@
 //! gathered one after the other share a file, since there may be more of them than files can be open.
 
 use crate::diagnostic::Diagnostic;
+use crate::ident::visible;
 use crate::sqlite::spill_failed;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -103,7 +104,7 @@ impl Clusters {
     /// # Errors
     /// `spill-failed` where the temporary file cannot be written.
     pub fn make_room(&mut self) -> Result<(), Diagnostic> {
-        if self.rows.len() < self.limit { Ok(()) } else { self.spill().map_err(|error| spill_failed(&error)) }
+        if self.rows.len() < self.limit { Ok(()) } else { self.spill().map_err(|error| failed(&error)) }
     }
 
     /// Lets go of the memory until the rows are asked for.
@@ -112,7 +113,7 @@ impl Clusters {
     /// `spill-failed`.
     pub fn put_aside(&mut self) -> Result<(), Diagnostic> {
         if self.rows.len() > KEPT {
-            self.spill().map_err(|error| spill_failed(&error))?;
+            self.spill().map_err(|error| failed(&error))?;
         }
         self.rows.shrink_to_fit();
         self.keys.shrink_to_fit();
@@ -126,7 +127,7 @@ impl Clusters {
     /// `spill-failed`, and those of `f`.
     pub fn each(&mut self, f: &mut EachStretch<'_>) -> Result<(), Diagnostic> {
         if self.spilled.is_some() && !self.keys.is_empty() {
-            self.spill().map_err(|error| spill_failed(&error))?;
+            self.spill().map_err(|error| failed(&error))?;
             // What has been gathered in is not needed beside what is read ahead.
             self.rows.shrink_to_fit();
         }
@@ -263,7 +264,7 @@ impl Run<'_> {
 impl Spilled {
     /// Gives back the rows of all runs: of equal ranks those of the earlier run first, because they came first.
     fn merge(&self, f: &mut EachStretch<'_>) -> Result<(), Diagnostic> {
-        let failed = |error: io::Error| spill_failed(&error);
+        let failed = |error: io::Error| failed(&error);
         let read_ahead = (READ_AHEAD / self.runs.len().max(1)).clamp(4 << 10, 4 * STRETCH);
         let mut runs = Vec::with_capacity(self.runs.len());
         let mut heads = BinaryHeap::with_capacity(self.runs.len());
@@ -283,6 +284,10 @@ impl Spilled {
         }
         Ok(())
     }
+}
+
+fn failed(error: &io::Error) -> Diagnostic {
+    spill_failed(&format!(" in {}", visible(&std::env::temp_dir().to_string_lossy())), error)
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ impl Database {
     pub(super) fn failed(&self, error: &rusqlite::Error) -> Diagnostic {
         // Nothing is written here but what does not fit into memory.
         if cannot_write(error) {
-            return spill_failed(&message(error));
+            return spill_failed("", &message(error));
         }
         let mut diagnostic = self.guarded.diagnose("sqlite-query", error);
         if diagnostic.code == "sqlite-query" {
@@ -113,9 +113,9 @@ impl Database {
     }
 }
 
-/// Builds the error for rows that the disk has no room for.
-pub fn spill_failed(reason: &dyn Display) -> Diagnostic {
-    Diagnostic::error("spill-failed", format!("cannot put rows away into a temporary file: {reason}"))
+/// Builds the error for rows that the disk has no room for, `place` in it: ` in FOLDER`, or nothing where that is not known.
+pub fn spill_failed(place: &str, reason: &dyn Display) -> Diagnostic {
+    Diagnostic::error("spill-failed", format!("cannot put rows away into a temporary file{place}: {reason}"))
         .help("make room in the directory for temporary files, or set TMPDIR to another")
 }
 
