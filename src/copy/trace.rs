@@ -1,10 +1,10 @@
 //! One row's way to its tenant, hop by hop, by plain queries on the snapshot.
 
-use crate::diagnostic::{Diagnostic, nearest};
+use crate::diagnostic::Diagnostic;
 use crate::ident::{quote_always, visible};
 use crate::plan::Plan;
 use crate::schema::{ColumnId, ForeignKeyId, TableId, Value};
-use crate::spec::{ForeignKeyTenancy, Placement, TenantSource};
+use crate::spec::{ForeignKeyTenancy, Placement, TenantSource, unknown_table};
 use crate::sqlite::{Database, row_expression};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -75,11 +75,10 @@ fn split<'a>(plan: &Plan, asked: &'a str) -> Result<(TableId, &'a str), Diagnost
     let found = splits.iter().rev().find_map(|(name, key)| Some((plan.source.find_table(name)?, *key)));
     found.ok_or_else(|| {
         let name = asked.split('/').next().unwrap_or(asked);
-        let error = Diagnostic::error("unknown-table", format!("the schema has no table `{}`", visible(name)));
-        match nearest(name, plan.source.tables.iter().map(|table| table.name.as_str())) {
-            Some(near) => error.help(format!("did you mean `{near}`? A row is named TABLE/KEY")),
-            None => error.help("a row is named TABLE/KEY"),
-        }
+        let mut error = unknown_table(&plan.source, name);
+        let more = error.help.map(|help| format!("{help}\n"));
+        error.help = Some(format!("{}a row is named TABLE/KEY", more.unwrap_or_default()));
+        error
     })
 }
 
