@@ -93,9 +93,7 @@ fn by_root(schema: &SourceSchema, root: TableId) -> Proposal {
         column,
         root: Some(root),
         reaches: if has_key { reaches } else { 0 },
-        means: format!(
-            "`{name}` has one row a tenant: {reaches} {refer} to it, directly or through others; {called}"
-        ),
+        means: format!("`{name}` has one row a tenant: {reaches} {refer} to it, directly or through others; {called}"),
     }
 }
 
