@@ -30,9 +30,9 @@ struct Fared {
     commits: u64,
 }
 
-/// Writes an item with its note in each transaction until it is stopped. Whoever has to wait for longer than the busy
+/// Writes an item with its note in each transaction until it is stopped, and with rests once there are `enough`. Whoever has to wait for longer than the busy
 /// timeout gets an error, which fails the test.
-fn write(database: &Path, commits: &AtomicU64, stopped: &AtomicBool) -> Fared {
+fn write(database: &Path, commits: &AtomicU64, enough: &AtomicU64, stopped: &AtomicBool) -> Fared {
     let sqlite = Sqlite::open(database).unwrap();
     sqlite.execute_batch("PRAGMA synchronous = NORMAL").unwrap();
     sqlite.busy_timeout(BUSY_TIMEOUT).unwrap();
@@ -45,7 +45,7 @@ fn write(database: &Path, commits: &AtomicU64, stopped: &AtomicBool) -> Fared {
                    COMMIT";
         sqlite.execute_batch(sql).unwrap();
         longest = longest.max(started.elapsed());
-        if commits.fetch_add(1, Ordering::Relaxed) > 4 * COMMITS {
+        if commits.fetch_add(1, Ordering::Relaxed) > enough.load(Ordering::Relaxed) {
             std::thread::sleep(REST);
         }
     }
@@ -61,18 +61,23 @@ fn long_ten_thousand_commits_beside_a_copy() {
     Sqlite::open(&database).unwrap().execute_batch("PRAGMA journal_mode = WAL").unwrap();
     let target = server.database();
     let proxy = Proxy::throttled(server.socket(), Some(crate::RATE));
-    let (commits, stopped) = (AtomicU64::new(0), AtomicBool::new(false));
+    // How many are enough is known when the copy begins.
+    let (commits, enough, stopped) = (AtomicU64::new(0), AtomicU64::new(u64::MAX), AtomicBool::new(false));
     // The number of commits at the beginning of each phase.
     let mut at: BTreeMap<String, u64> = BTreeMap::new();
     let mut warned = Vec::new();
     let (code, report, fared) = std::thread::scope(|scope| {
-        let application = scope.spawn(|| write(&database, &commits, &stopped));
+        let application = scope.spawn(|| write(&database, &commits, &enough, &stopped));
         let mut command = case.slowly(&target.url_at(proxy.port()), &["--log-format", "json"]);
         let mut run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         for line in BufReader::new(run.stderr.take().unwrap()).lines() {
             let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
             if event["event"] == "phase" {
-                at.entry(event["phase"].as_str().unwrap().to_owned()).or_insert(commits.load(Ordering::Relaxed));
+                let (phase, so_far) = (event["phase"].as_str().unwrap(), commits.load(Ordering::Relaxed));
+                at.entry(phase.to_owned()).or_insert(so_far);
+                if phase == "copy" {
+                    enough.store(so_far + 2 * COMMITS, Ordering::Relaxed);
+                }
             }
             if event["event"] == "warning" {
                 warned.push(event["code"].as_str().unwrap().to_owned());
