@@ -5,15 +5,15 @@ use crate::ident::quote_always;
 use crate::plan::Plan;
 use crate::remap::{Remapper, TablePass};
 use crate::schema::{ColumnId, TableId, Value};
-use crate::sqlite::{Database, row_expression};
+use crate::sqlite::{Database, RowPart, row_expression};
 
 /// Runs every key pass, so that rows can be remapped afterwards.
 pub fn learn_keys(remapper: &mut Remapper<'_>, plan: &Plan, database: &Database) -> Result<(), Diagnostic> {
     for position in 0..remapper.key_passes().len() {
         let pass = &remapper.key_passes()[position];
-        let names = selected(plan, pass.table, &pass.columns, &pass.expressions)?;
-        let sql = select(&names, &plan.source.table(pass.table).name);
-        database.for_each_row::<Diagnostic>(&sql, &[], &mut |values| {
+        let mut reads = Reads::new(plan, pass.table, &pass.columns);
+        reads.add_expressions(plan, pass.table, &pass.expressions)?;
+        reads.for_each::<Diagnostic>(database, &plan.source.table(pass.table).name, &mut |values| {
             remapper.learn(position, values);
             Ok(())
         })?;
@@ -29,7 +29,7 @@ pub type EachRow<'f, E> = dyn FnMut(&[Value<'_>], &[Value<'_>]) -> Result<(), E>
 pub struct SourceTable {
     /// What the rows are remapped with.
     pub pass: TablePass,
-    names: Vec<String>,
+    reads: Reads,
     name: String,
     width: usize,
     key_names: Vec<String>,
@@ -50,21 +50,22 @@ impl SourceTable {
             None => Vec::new(),
         };
         let created = plan.tenancy.is_created(pass.table).then(|| remapper.created_rows(&pass));
-        let mut names = selected(plan, pass.table, &pass.columns, &pass.expressions)?;
-        let width = names.len();
-        names.extend(plan.source.column_names(&key).map(quote_always));
+        let mut reads = Reads::new(plan, pass.table, &pass.columns);
+        reads.add_expressions(plan, pass.table, &pass.expressions)?;
+        let width = reads.0.len();
+        reads.0.extend(Reads::new(plan, pass.table, &key).0);
         let mut key_names: Vec<String> = plan.source.column_names(&key).map(str::to_owned).collect();
         // A column named rowid hides the rowid; such a table without a key has nothing to know its rows by.
         if key.is_empty() && plan.source.find_column(pass.table, "rowid").is_none() {
-            names.push("rowid".to_owned());
+            reads.0.push(Part::Plain(RowPart::Rowid));
             key_names.push("rowid".to_owned());
         }
-        Ok(Self { width, pass, names, name: table.name.clone(), key_names, created })
+        Ok(Self { width, pass, reads, name: table.name.clone(), key_names, created })
     }
 
     /// Reads more expressions of SQLite's dialect with each row; [`SourceTable::read_beside`] finds their values.
     pub fn also_read(&mut self, expressions: impl IntoIterator<Item = String>) {
-        self.names.extend(expressions);
+        self.reads.0.extend(expressions.into_iter().map(Part::Expression));
     }
 
     /// Returns the values of the expressions that are read beside a row, from the values behind those of its pass.
@@ -77,8 +78,8 @@ impl SourceTable {
         match &self.created {
             Some(rows) => rows.iter().try_for_each(|values| f(values, &[])),
             None => {
-                let sql = select(&self.names, &self.name);
-                database.for_each_row(&sql, &[], &mut |values| f(&values[..self.width], &values[self.width..]))
+                let each = &mut |values: &[Value<'_>]| f(&values[..self.width], &values[self.width..]);
+                self.reads.for_each(database, &self.name, each)
             }
         }
     }
@@ -99,21 +100,50 @@ impl SourceTable {
     }
 }
 
-/// Writes what a pass reads: columns, then expressions.
-fn selected(
-    plan: &Plan,
-    table: TableId,
-    columns: &[ColumnId],
-    expressions: &[String],
-) -> Result<Vec<String>, Diagnostic> {
-    let mut selected: Vec<String> = plan.source.column_names(columns).map(quote_always).collect();
-    for expression in expressions {
-        selected.push(format!("({})", row_expression(&plan.source, table, expression)?));
-    }
-    Ok(selected)
+/// What is read of each row of a table, in this order.
+struct Reads(Vec<Part>);
+
+/// One value of a row.
+enum Part {
+    /// It stands in the row.
+    Plain(RowPart),
+    /// SQLite computes it.
+    Expression(String),
 }
 
-fn select(names: &[String], table: &str) -> String {
-    let list = if names.is_empty() { "NULL".to_owned() } else { names.join(", ") };
-    format!("SELECT {list} FROM {}", quote_always(table))
+impl Reads {
+    fn new(plan: &Plan, table: TableId, columns: &[ColumnId]) -> Self {
+        debug_assert!(columns.iter().all(|&column| plan.source.column(column).table == table));
+        let part = |name: &str| Part::Plain(RowPart::Column(name.to_owned()));
+        Self(plan.source.column_names(columns).map(part).collect())
+    }
+
+    fn add_expressions(&mut self, plan: &Plan, table: TableId, expressions: &[String]) -> Result<(), Diagnostic> {
+        for expression in expressions {
+            self.0.push(Part::Expression(format!("({})", row_expression(&plan.source, table, expression)?)));
+        }
+        Ok(())
+    }
+
+    /// Calls `f` with the values of each row.
+    fn for_each<E: From<Diagnostic>>(
+        &self,
+        database: &Database,
+        table: &str,
+        f: &mut dyn FnMut(&[Value<'_>]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let plain = |part: &Part| match part {
+            Part::Plain(part) => Some(part.clone()),
+            Part::Expression(_) => None,
+        };
+        if let Some(parts) = self.0.iter().map(plain).collect::<Option<Vec<RowPart>>>() {
+            return database.for_each_row_of(table, &parts, f);
+        }
+        let sql = |part: &Part| match part {
+            Part::Plain(part) => part.sql(),
+            Part::Expression(sql) => sql.clone(),
+        };
+        let list = self.0.iter().map(sql).collect::<Vec<_>>().join(", ");
+        database.for_each_row(&format!("SELECT {list} FROM {}", quote_always(table)), &[], f)
+    }
 }

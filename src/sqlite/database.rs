@@ -8,6 +8,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql};
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::fs::File;
 
 /// A database open for reading, guarded as `guard` says: the only way to its rows.
 ///
@@ -15,22 +16,34 @@ use std::fmt::Display;
 #[derive(Debug)]
 pub struct Database {
     guarded: Guarded,
+    /// The file itself, where it is a private copy.
+    file: Option<File>,
 }
 
 impl Database {
     /// Puts guards around an open connection.
     pub(super) fn new(connection: Connection) -> Result<Self, Diagnostic> {
-        Ok(Self { guarded: Guarded::for_reading(connection)? })
+        Ok(Self { guarded: Guarded::for_reading(connection)?, file: None })
+    }
+
+    /// As [`Database::new`], on a private copy that nobody writes to any more: its pages can be read without SQLite as well.
+    pub(super) fn of_copy(connection: Connection, file: File) -> Result<Self, Diagnostic> {
+        Ok(Self { file: Some(file), ..Self::new(connection)? })
     }
 
     /// Takes a connection with its guards.
     pub(super) fn guarded(guarded: Guarded) -> Self {
-        Self { guarded }
+        Self { guarded, file: None }
     }
 
     /// Returns the guarded connection.
     pub(super) fn connection(&self) -> &Connection {
         &self.guarded.connection
+    }
+
+    /// Returns the file, where it is a private copy.
+    pub(super) fn file(&self) -> Option<&File> {
+        self.file.as_ref()
     }
 
     /// Calls `f` with the values of each row of a query, in its order.
@@ -121,7 +134,7 @@ pub fn spill_failed(place: &str, reason: &dyn Display) -> Diagnostic {
 
 /// Takes the values out of a vector and keeps its memory, so that a row costs no allocation: a collected `Vec` of the
 /// same element size reuses the memory of the one it comes from.
-fn emptied<'b>(values: Vec<Value<'_>>) -> Vec<Value<'b>> {
+pub(super) fn emptied<'b>(values: Vec<Value<'_>>) -> Vec<Value<'b>> {
     values.into_iter().map_while(|_| None).collect()
 }
 
@@ -129,17 +142,17 @@ fn emptied<'b>(values: Vec<Value<'_>>) -> Vec<Value<'b>> {
 // first, and to wait for that took half of the time of reading a row.
 
 #[inline(never)]
-fn push_integer(values: &mut Vec<Value<'_>>, number: i64) {
+pub(super) fn push_integer(values: &mut Vec<Value<'_>>, number: i64) {
     values.push(Value::Integer(number));
 }
 
 #[inline(never)]
-fn push_real(values: &mut Vec<Value<'_>>, number: f64) {
+pub(super) fn push_real(values: &mut Vec<Value<'_>>, number: f64) {
     values.push(Value::Real(number));
 }
 
 #[inline(never)]
-fn push_text<'v>(values: &mut Vec<Value<'v>>, text: &'v [u8]) {
+pub(super) fn push_text<'v>(values: &mut Vec<Value<'v>>, text: &'v [u8]) {
     values.push(Value::Text(Cow::Borrowed(text)));
 }
 

@@ -5,7 +5,8 @@
 //! `reader`, `clauses`, `key_parts`, `index_clauses`), expressions by sqlparser (`repair`, `expr`). The two are compared statement
 //! by statement (`agreement`) and put together (`assemble`, `references`).
 //!
-//! Rows are read from a copy (`source_file`, `snapshot`) through one guarded connection a thread (`database`).
+//! Rows are read from a copy (`source_file`, `snapshot`, `file_copy`) through one guarded connection a thread (`database`),
+//! and whole tables of a large one straight from its pages (`table_scan`, `page_file`, `record`).
 //! A run keeps its copy in a folder of its own (`work_dir`), can keep the application from writing (`freeze`), and finds out
 //! whether it has written since (`source_state`).
 //! Nothing here ever writes to a source or creates a file beside it.
@@ -17,6 +18,7 @@ mod database;
 mod differences;
 mod editor;
 mod expr;
+mod file_copy;
 mod freeze;
 mod functions;
 #[cfg(test)]
@@ -25,11 +27,13 @@ mod guard;
 mod index_clauses;
 mod key_parts;
 mod load;
+mod page_file;
 mod place;
 mod pragmas;
 mod private_folder;
 mod read;
 mod reader;
+mod record;
 mod references;
 mod repair;
 mod row_expression;
@@ -42,6 +46,7 @@ mod spread;
 #[cfg(test)]
 mod statement_writer;
 mod statements;
+mod table_scan;
 mod token;
 mod work_dir;
 
@@ -54,4 +59,5 @@ pub use row_expression::row_expression;
 pub use sample::{Agreement, UndeclaredReference, agreement, undeclared_references};
 pub use snapshot::{Snapshot, Taking, open_copy};
 pub use source_state::SourceState;
+pub use table_scan::RowPart;
 pub use work_dir::WorkDir;

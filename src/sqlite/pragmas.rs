@@ -127,8 +127,20 @@ pub(super) fn schema_rows(connection: &Connection) -> rusqlite::Result<Vec<Schem
 }
 
 /// Reads the kind, WITHOUT ROWID and STRICT of every table, by name.
-pub(super) fn table_kinds(connection: &Connection) -> rusqlite::Result<Vec<(String, TableKind, bool, bool)>> {
-    let rows = collect(connection, "PRAGMA main.table_list", |row| {
+pub(super) fn table_kinds(connection: &Connection) -> rusqlite::Result<Vec<KindOfTable>> {
+    listed(connection, "PRAGMA main.table_list")
+}
+
+/// Reads the same of one table; `None` where there is none of the name.
+pub(super) fn table_kind(connection: &Connection, table: &str) -> rusqlite::Result<Option<KindOfTable>> {
+    Ok(listed(connection, &format!("PRAGMA main.table_list({})", quote_always(table)))?.pop())
+}
+
+/// A table's name and kind, whether it is WITHOUT ROWID, and whether it is STRICT.
+pub(super) type KindOfTable = (String, TableKind, bool, bool);
+
+fn listed(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<KindOfTable>> {
+    let rows = collect(connection, sql, |row| {
         let kind = match row.get_ref("type")?.as_str()? {
             "table" => Some(TableKind::Table),
             "virtual" => Some(TableKind::Virtual),

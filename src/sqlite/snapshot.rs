@@ -6,17 +6,19 @@
 
 use super::database::Database;
 use super::editor::Editor;
+use super::file_copy::{self, Failure, Hashed, Pages};
 use super::freeze::Frozen;
 use super::guard::cannot_write;
 use super::private_folder::PrivateFolder;
-use super::source_file::{self, PATIENCE, SourceFile, busy, unreadable};
+use super::source_file::{self, PATIENCE, SourceFile, busy, shown, unreadable};
 use super::source_state::SourceState;
 use crate::diagnostic::Diagnostic;
 use crate::ident::visible;
 use rusqlite::backup::{Backup, Progress, StepResult};
 use rusqlite::{Connection, OpenFlags};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -61,7 +63,8 @@ pub struct Taking<'t> {
 }
 
 impl Snapshot {
-    /// Copies a database by SQLite's backup API into a directory that only this user can look into.
+    /// Copies a database into a directory that only this user can look into: its file as it is where nothing else belongs to
+    /// it, and by SQLite's backup API where something does.
     ///
     /// Fails with `source-missing`, `source-not-a-database`, `source-unreadable`, `source-busy` or `snapshot-failed`.
     pub fn take(source: &Path) -> Result<Self, Diagnostic> {
@@ -100,12 +103,15 @@ impl Snapshot {
                 }
             };
             let started = Instant::now();
-            copy(source, &file, &path, taking.max_block.filter(|_| file.blocks))?;
+            let hashed = copy(source, &file, &path, taking.max_block.filter(|_| file.blocks))?;
             let reading = started.elapsed();
             if file.watch.is_unchanged() {
                 snapshot.blocked = file.blocks.then_some(reading);
                 drop(file);
-                (snapshot.hash, snapshot.bytes) = hash(&path).map_err(|error| failed(&path, &error))?;
+                (snapshot.hash, snapshot.bytes) = match hashed {
+                    Some(hashed) => hashed,
+                    None => hash(&path).map_err(|error| failed(&path, &error))?,
+                };
                 snapshot.source_state = state.map(|state| state.with_hash(&snapshot.hash));
                 return Ok(snapshot);
             }
@@ -177,7 +183,11 @@ impl Snapshot {
 pub fn open_copy(path: &Path) -> Result<Database, Diagnostic> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| unreadable(path, &error))?;
-    Database::new(connection)
+    match File::open(path) {
+        Ok(file) => Database::of_copy(connection, file),
+        // SQLite can read it, or says why not.
+        Err(_) => Database::new(connection),
+    }
 }
 
 impl Drop for Snapshot {
@@ -201,16 +211,47 @@ fn failed_in(folder: &Path, error: &dyn std::fmt::Display) -> Diagnostic {
     )
 }
 
-/// Copies all pages within one read transaction of the source.
-fn copy(source: &Path, file: &SourceFile, path: &Path, max_block: Option<Duration>) -> Result<(), Diagnostic> {
+/// Copies all pages within one read transaction of the source, and returns the copy's hash and size where they are known by
+/// then.
+fn copy(
+    source: &Path,
+    file: &SourceFile,
+    path: &Path,
+    max_block: Option<Duration>,
+) -> Result<Option<Hashed>, Diagnostic> {
+    // The pages come from one transaction, also where they are copied in parts.
+    let begin = "BEGIN; SELECT count(*) FROM sqlite_schema";
+    file.connection.execute_batch(begin).map_err(|error| unreadable(source, &error))?;
+    let mut hashed = None;
+    // Its application may have begun a log since the file was opened.
+    if let Some(alone) = file.alone.as_ref().filter(|alone| !file.blocks || file_copy::has_no_log(alone)) {
+        let ask = |pragma: &str| file.connection.query_row(pragma, [], |row| row.get::<_, u32>(0));
+        let size = ask("PRAGMA page_size").map_err(|error| unreadable(source, &error))?;
+        let count = ask("PRAGMA page_count").map_err(|error| unreadable(source, &error))?;
+        let pages = Pages { size: size.into(), count: count.into() };
+        hashed = file_copy::copy(alone, pages, path, max_block).map_err(|failure| match failure {
+            Failure::Reading(error) => {
+                let message = format!("cannot read {}: {error}", shown(source));
+                Diagnostic::error("source-unreadable", message)
+            }
+            Failure::Writing(error) => failed(path, &error),
+            Failure::Blocked(diagnostic) => diagnostic,
+        })?;
+    }
+    if hashed.is_none() {
+        backup(source, file, path, max_block)?;
+    }
+    file.connection.execute_batch("COMMIT").map_err(|error| unreadable(source, &error))?;
+    Ok(hashed)
+}
+
+/// Copies all pages by SQLite's backup API; a read transaction of the source is open.
+fn backup(source: &Path, file: &SourceFile, path: &Path, max_block: Option<Duration>) -> Result<(), Diagnostic> {
     let write_failed = |error: rusqlite::Error| failed(path, &super::guard::message(&error));
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut target = Connection::open_with_flags(path, flags).map_err(write_failed)?;
     // What has to survive a crash of the machine is written to the disk as a whole, when it is kept.
     target.execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF;").map_err(write_failed)?;
-    // The pages come from one transaction, also where they are copied in parts.
-    let begin = "BEGIN; SELECT count(*) FROM sqlite_schema";
-    file.connection.execute_batch(begin).map_err(|error| unreadable(source, &error))?;
     let pages = if max_block.is_some() { 2_000 } else { -1 };
     let started = Instant::now();
     {
@@ -220,7 +261,9 @@ fn copy(source: &Path, file: &SourceFile, path: &Path, max_block: Option<Duratio
                 Ok(StepResult::Done) => break,
                 Ok(StepResult::More) => match max_block {
                     Some(limit) if started.elapsed() > limit => {
-                        return Err(blocked_too_long(limit, &backup.progress()));
+                        let Progress { pagecount, remaining, .. } = backup.progress();
+                        let count = |pages: i32| u64::from(pages.unsigned_abs());
+                        return Err(blocked_too_long(limit, count(pagecount - remaining), count(pagecount)));
                     }
                     _ => {}
                 },
@@ -231,19 +274,33 @@ fn copy(source: &Path, file: &SourceFile, path: &Path, max_block: Option<Duratio
             }
         }
     }
-    file.connection.execute_batch("COMMIT").map_err(|error| unreadable(source, &error))?;
-    // A source in WAL mode makes a copy in WAL mode; a plain file is opened without further files and hashes the same.
-    target.execute_batch("PRAGMA journal_mode = DELETE;").map_err(write_failed)
+    // A source in WAL mode makes a copy in WAL mode; a plain file is opened without further files.
+    target.execute_batch("PRAGMA journal_mode = DELETE;").map_err(write_failed)?;
+    drop(target);
+    settle(path).map_err(|error| failed(path, &error))
 }
 
-fn blocked_too_long(limit: Duration, progress: &Progress) -> Diagnostic {
-    let copied = progress.pagecount - progress.remaining;
+/// Settles what the header of a copy says of how it was written, so that equal contents hash the same.
+fn settle(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let mut header = [0; file_copy::HEADER];
+    file.read_exact_at(&mut header, 0)?;
+    // 1 stands for 65,536, which two bytes cannot say.
+    let size = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        size => u64::from(size),
+    };
+    file_copy::settle_header(&mut header, file.metadata()?.len() / size.max(1));
+    file.write_all_at(&header, 0)
+}
+
+/// Says that an application had to wait for longer than it may.
+pub(super) fn blocked_too_long(limit: Duration, copied: u64, pages: u64) -> Diagnostic {
     Diagnostic::error(
         "source-blocked-too-long",
         format!(
-            "the application could not write for {:.1} s, and {copied} of {} pages were copied in that time",
+            "the application could not write for {:.1} s, and {copied} of {pages} pages were copied in that time",
             limit.as_secs_f64(),
-            progress.pagecount
         ),
     )
     .help("it may write again; allow more with --max-block, stop the application for the copy, or put its database into WAL mode, where nobody waits")
@@ -465,6 +522,67 @@ mod tests {
         assert_eq!(hash(), live, "the log is now part of the file");
         Connection::open(&path).unwrap().execute_batch("INSERT INTO t VALUES (3)").unwrap();
         assert_ne!(hash(), live);
+    }
+
+    #[test]
+    fn a_file_that_is_alone_is_copied_as_a_backup_would() {
+        for (page_size, more) in [(512, "PRAGMA auto_vacuum = FULL"), (4096, ""), (65_536, "PRAGMA auto_vacuum = NONE")]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("app.db");
+            let application = Connection::open(&path).unwrap();
+            let rows = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 3000) SELECT n, hex(n) FROM r";
+            let sql = format!(
+                "PRAGMA page_size = {page_size}; {more}; CREATE TABLE t(a, b); CREATE INDEX i ON t(b); INSERT INTO t {rows}; \
+                 CREATE TABLE u(a); INSERT INTO u VALUES (zeroblob(2000000)); DELETE FROM u; DELETE FROM t WHERE a % 7 = 0"
+            );
+            application.execute_batch(&sql).unwrap();
+            drop(application);
+            let snapshot = Snapshot::take(&path).unwrap();
+            assert_eq!(
+                hash(&snapshot.path()).unwrap(),
+                (snapshot.hash.clone(), snapshot.bytes),
+                "the copy is what was hashed"
+            );
+            let file = source_file::open(&path).unwrap();
+            assert!(file.alone.is_some());
+            let backed_up = folder.path().join("backup.db");
+            backup(&path, &file, &backed_up, None).unwrap();
+            assert_eq!(hash(&backed_up).unwrap(), (snapshot.hash.clone(), snapshot.bytes), "{page_size}");
+            let intact = "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'";
+            let copy = Connection::open(snapshot.path()).unwrap();
+            assert_eq!(copy.query_row(intact, [], |row| row.get::<_, i64>(0)), Ok(0), "{page_size}");
+        }
+    }
+
+    #[test]
+    fn the_lock_is_kept_while_the_file_is_copied_and_given_up_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        let application = create(&path, "DELETE");
+        application.busy_timeout(Duration::ZERO).unwrap();
+        let file = source_file::open(&path).unwrap();
+        file.connection.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").unwrap();
+        let alone = file.alone.as_ref().unwrap();
+        let copied = file_copy::copy(alone, Pages { size: 4096, count: 2 }, &folder.path().join("copy.db"), None);
+        assert!(copied.is_ok_and(|hashed| hashed.is_some()));
+        assert!(application.execute_batch("INSERT INTO t VALUES (3)").is_err(), "others wait until it has been read");
+        drop(file);
+        application.execute_batch("INSERT INTO t VALUES (3)").unwrap();
+    }
+
+    #[test]
+    fn an_application_that_begins_a_log_meanwhile_is_read_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        let application = create(&path, "DELETE");
+        let file = source_file::open(&path).unwrap();
+        application.execute_batch("PRAGMA journal_mode = WAL; INSERT INTO t VALUES (3)").unwrap();
+        let target = folder.path().join("copy.db");
+        assert_eq!(copy(&path, &file, &target, None).unwrap(), None);
+        let count =
+            Connection::open(target).unwrap().query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0));
+        assert_eq!(count, Ok(3), "the row in the log counts");
     }
 
     #[test]

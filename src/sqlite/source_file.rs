@@ -46,6 +46,10 @@ pub(super) struct SourceFile {
     pub watch: Watch,
     /// Reading keeps the application from writing.
     pub blocks: bool,
+    /// The file itself, where a transaction of the connection sees nothing else: what it holds then can be copied as it is.
+    ///
+    /// Behind the connection, so that it is closed after it: who closes the file gives up its locks.
+    pub alone: Option<File>,
 }
 
 /// Files that are read without SQLite's locks, as they were before.
@@ -92,7 +96,7 @@ pub(super) fn open(path: &Path) -> Result<SourceFile, Diagnostic> {
 /// Opens a database whose write lock this process holds; the path is without links.
 pub(super) fn open_frozen(path: &Path) -> Result<SourceFile, Diagnostic> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| unreadable(path, &error))?;
-    Ok(SourceFile { connection, watch: Watch::default(), blocks: false })
+    Ok(SourceFile { connection, watch: Watch::default(), blocks: false, alone: None })
 }
 
 impl Watch {
@@ -167,7 +171,9 @@ fn attempt(path: &Path, header: Header) -> Result<SourceFile, Diagnostic> {
     let log_exists = log.exists();
     if !header.wal && !log_exists {
         return match connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY) {
-            Ok(connection) => Ok(SourceFile { connection, watch: Watch::default(), blocks: true }),
+            Ok(connection) => {
+                Ok(SourceFile { connection, watch: Watch::default(), blocks: true, alone: File::open(path).ok() })
+            }
             // A crashed transaction has to be rolled back before anybody can read, and that writes.
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ReadOnly) => open_copy(path, &["", "-journal"]),
             Err(error) => Err(unreadable(path, &error)),
@@ -179,7 +185,9 @@ fn attempt(path: &Path, header: Header) -> Result<SourceFile, Diagnostic> {
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
         );
         match opened {
-            Ok(connection) => return Ok(SourceFile { connection, watch: Watch::default(), blocks: false }),
+            Ok(connection) => {
+                return Ok(SourceFile { connection, watch: Watch::default(), blocks: false, alone: None });
+            }
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
                 return Err(unreadable(path, &error));
             }
@@ -196,7 +204,8 @@ fn attempt(path: &Path, header: Header) -> Result<SourceFile, Diagnostic> {
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     let connection = connect(&uri(path, "mode=ro&immutable=1"), flags).map_err(|error| unreadable(path, &error))?;
-    Ok(SourceFile { connection, watch: Watch { stamps: watched, _copy: None }, blocks: false })
+    let watch = Watch { stamps: watched, _copy: None };
+    Ok(SourceFile { connection, watch, blocks: false, alone: File::open(path).ok() })
 }
 
 /// Opens a private copy of the database and of what lies beside it, so that SQLite can recover it there.
@@ -216,7 +225,7 @@ fn open_copy(path: &Path, suffixes: &[&str]) -> Result<SourceFile, Diagnostic> {
         }
     }
     let connection = connect(&copy, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| unreadable(path, &error))?;
-    Ok(SourceFile { connection, watch: Watch { stamps: watched, _copy: Some(folder) }, blocks: false })
+    Ok(SourceFile { connection, watch: Watch { stamps: watched, _copy: Some(folder) }, blocks: false, alone: None })
 }
 
 /// Opens a connection and makes it read something, which is when SQLite finds out whether it can.

@@ -14,6 +14,9 @@ use crate::schema::{ColumnId, ForeignKey, ForeignKeyId, TableId};
 use crate::spec::ForeignKeyTenancy;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// How many references are looked up at once.
+const AT_ONCE: usize = 128;
+
 /// Hashes of keys, found by their first bits, which are as good as random.
 #[derive(Debug, Default)]
 struct KeySet {
@@ -47,6 +50,16 @@ impl KeySet {
         }
         starts.resize((1 << bits) + 1, count);
         Self { sorted, starts, shift }
+    }
+
+    /// Says whether all of these are in it. Where one lies is found for all before any is looked at, so that the processor waits
+    /// for memory once and not for each.
+    fn contains_all(&self, hashes: &[u64]) -> bool {
+        let starts = hashes.iter().map(|hash| self.starts.get((hash >> self.shift) as usize).copied().unwrap_or(0));
+        let near = starts.map(|start| self.sorted.get(start as usize).copied().unwrap_or(0));
+        let touched = near.fold(0, u64::wrapping_add);
+        std::hint::black_box(touched);
+        hashes.iter().all(|&hash| self.contains(hash))
     }
 
     fn contains(&self, hash: u64) -> bool {
@@ -159,7 +172,7 @@ impl References {
         let state = |reference: &Reference| ReferenceState {
             known: found.keys[reference.key].complete.clone(),
             last: Vec::new(),
-            late: Vec::new(),
+            hashes: Vec::new(),
             is_suspect: false,
         };
         Watch {
@@ -178,7 +191,7 @@ impl References {
         let mut found = self.lock();
         for (key, number, hashes) in std::mem::take(&mut found.late) {
             let known = found.keys[key].complete.clone().unwrap_or_default();
-            found.suspect[number] |= hashes.iter().any(|&hash| !known.contains(hash));
+            found.suspect[number] |= hashes.chunks(AT_ONCE).any(|hashes| !known.contains_all(hashes));
         }
         found.suspect.clone()
     }
@@ -222,8 +235,19 @@ struct ReferenceState {
     known: Option<Arc<KeySet>>,
     /// What the row before refers to: rows that refer to the same one tend to come together.
     last: Vec<u8>,
-    late: Vec<u64>,
+    /// Those that have not been looked up yet, or wait for the key to be complete.
+    hashes: Vec<u64>,
     is_suspect: bool,
+}
+
+impl ReferenceState {
+    /// Looks up what has gathered, where the key is known.
+    fn look_up(&mut self) {
+        if let Some(known) = &self.known {
+            self.is_suspect |= !known.contains_all(&self.hashes);
+            self.hashes.clear();
+        }
+    }
 }
 
 impl Watch<'_> {
@@ -249,10 +273,9 @@ impl Watch<'_> {
                 continue;
             }
             state.last.clone_from(&self.scratch);
-            let hash = hash(&self.scratch);
-            match &state.known {
-                Some(known) => state.is_suspect |= !known.contains(hash),
-                None => state.late.push(hash),
+            state.hashes.push(hash(&self.scratch));
+            if state.hashes.len() >= AT_ONCE {
+                state.look_up();
             }
         }
         for (&identity, greatest) in self.watched.identities.iter().zip(&mut self.greatest) {
@@ -271,10 +294,11 @@ impl Watch<'_> {
                 key.complete = Some(Arc::new(KeySet::new(std::mem::take(&mut key.parts))));
             }
         }
-        for (reference, state) in self.watched.references.iter().zip(self.references) {
+        for (reference, mut state) in self.watched.references.iter().zip(self.references) {
+            state.look_up();
             found.suspect[reference.number] |= state.is_suspect;
-            if !state.late.is_empty() {
-                found.late.push((reference.key, reference.number, state.late));
+            if !state.hashes.is_empty() {
+                found.late.push((reference.key, reference.number, state.hashes));
             }
         }
         for (all, greatest) in found.greatest[self.table.index()].iter_mut().zip(self.greatest) {
@@ -300,9 +324,12 @@ mod tests {
             hashes.extend([u64::MAX, u64::MAX - 1].into_iter().take(count.min(2) as usize));
             let set = KeySet::new(hashes.chunks(11).map(<[u64]>::to_vec).collect());
             assert!(hashes.iter().all(|&hash| set.contains(hash)), "{count}");
+            assert!(set.contains_all(&hashes), "{count}");
             assert!(hashes.iter().all(|&hash| hashes.contains(&(hash ^ 4)) || !set.contains(hash ^ 4)), "{count}");
         }
-        assert!(!KeySet::new(Vec::new()).contains(0));
+        let some = KeySet::new(vec![vec![1 << 40, 5 << 60, 7]]);
+        assert!(some.contains_all(&[7, 5 << 60, 7]) && !some.contains_all(&[7, 8, 1 << 40]));
+        assert!(!KeySet::new(Vec::new()).contains(0) && !KeySet::new(Vec::new()).contains_all(&[0]));
         assert!(!KeySet::default().contains(u64::MAX));
     }
 }
