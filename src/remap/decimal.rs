@@ -89,10 +89,18 @@ pub(super) fn encode_scaled(coefficient: i64, precision: u16, scale: u16, out: &
 /// Returns the integer c whose c / 10^`scale` is the shortest decimal of a double, where it has at most 15 digits: no
 /// other decimal so short is read as the same double.
 pub(super) fn coefficient(number: f64, scale: u16) -> Option<i64> {
-    let power = 10_f64.powi(scale.into());
-    let rounded = (number * power).round();
-    (scale <= 15 && rounded.abs() < EXACT as f64 && rounded / power == number).then_some(rounded as i64)
+    let power = *POWERS.get(usize::from(scale))?;
+    let scaled = number * power;
+    if scaled.is_nan() || scaled.abs() >= EXACT as f64 {
+        return None;
+    }
+    // The nearest integer; where it is not the number, the division says so.
+    let rounded = (scaled + 0.5_f64.copysign(scaled)) as i64;
+    (rounded as f64 / power == number).then_some(rounded)
 }
+
+/// Powers of ten, all of them doubles.
+const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 /// Below it all integers, and their quotients by powers of ten, are told apart by doubles.
 const EXACT: u64 = 1_000_000_000_000_000;

@@ -115,10 +115,15 @@ impl KeyMap {
 
     /// Brings a key to a form that is equal exactly when SQLite calls the keys equal: `None` with a NULL in it.
     fn normalise(&self, values: &[Value<'_>], positions: &[usize], bytes: &mut Vec<u8>) -> Option<Normal> {
-        if let (&[position], [column]) = (positions, &self.columns[..])
-            && let Value::Integer(number) = apply_affinity(&values[position], column.affinity)
-        {
-            return Some(Normal::Integer(number));
+        if let (&[position], [column]) = (positions, &self.columns[..]) {
+            // Most keys are integers already, which only TEXT makes something else.
+            let value = &values[position];
+            if let (Value::Integer(number), true) = (value, column.affinity != Affinity::Text) {
+                return Some(Normal::Integer(*number));
+            }
+            if let Value::Integer(number) = apply_affinity(value, column.affinity) {
+                return Some(Normal::Integer(number));
+            }
         }
         bytes.clear();
         for (&position, column) in positions.iter().zip(&self.columns) {

@@ -24,6 +24,17 @@ impl Value<'_> {
         matches!(self, Self::Null)
     }
 
+    /// Returns the value with bytes of its own.
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Integer(number) => Value::Integer(number),
+            Self::Real(number) => Value::Real(number),
+            Self::Text(bytes) => Value::Text(Cow::Owned(bytes.into_owned())),
+            Self::Blob(bytes) => Value::Blob(Cow::Owned(bytes.into_owned())),
+        }
+    }
+
     /// Returns SQLite's name for how the value is stored, as `typeof()` does.
     pub fn storage(&self) -> &'static str {
         match self {

@@ -4,11 +4,13 @@ use super::guard::{Guarded, cannot_write, message};
 use crate::diagnostic::Diagnostic;
 use crate::ident::{quote_always, visible};
 use crate::schema::Value;
+use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql};
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::fs::File;
+use std::sync::Arc;
 
 /// A database open for reading, guarded as `guard` says: the only way to its rows.
 ///
@@ -108,6 +110,28 @@ impl Database {
         self.guarded.with_temp(|connection| connection.execute_batch(sql)).map_err(|error| self.failed(&error))
     }
 
+    /// Adds a function of one argument to the SQL of this connection; `None` is NULL.
+    ///
+    /// # Errors
+    /// `sqlite-query` where SQLite does not take it.
+    pub fn add_function(
+        &self,
+        name: &str,
+        f: impl Fn(&Value<'_>) -> Option<SharedValue> + Send + 'static,
+    ) -> Result<(), Diagnostic> {
+        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
+        let call = move |context: &Context<'_>| {
+            Ok(f(&match context.get_raw(0) {
+                ValueRef::Null => Value::Null,
+                ValueRef::Integer(number) => Value::Integer(number),
+                ValueRef::Real(number) => Value::Real(number),
+                ValueRef::Text(text) => Value::Text(Cow::Borrowed(text)),
+                ValueRef::Blob(blob) => Value::Blob(Cow::Borrowed(blob)),
+            }))
+        };
+        self.connection().create_scalar_function(name, 1, flags, call).map_err(|error| self.failed(&error))
+    }
+
     /// Builds the error for a schema that SQLite cannot read.
     pub(super) fn unreadable(&self, error: &rusqlite::Error) -> Diagnostic {
         self.guarded.diagnose("source-unreadable", error)
@@ -160,13 +184,34 @@ struct Parameter<'a>(&'a Value<'a>);
 
 impl ToSql for Parameter<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self.0 {
-            Value::Null => ValueRef::Null,
-            Value::Integer(number) => ValueRef::Integer(*number),
-            Value::Real(number) => ValueRef::Real(*number),
-            Value::Text(text) => ValueRef::Text(text),
-            Value::Blob(blob) => ValueRef::Blob(blob),
-        }))
+        Ok(ToSqlOutput::Borrowed(to_rusqlite(self.0)))
+    }
+}
+
+/// What a function of SQL gives, often the same.
+#[derive(Debug, Clone)]
+pub struct SharedValue(Arc<Value<'static>>);
+
+impl SharedValue {
+    /// Keeps a value.
+    pub fn new(value: Value<'static>) -> Self {
+        Self(Arc::new(value))
+    }
+}
+
+impl ToSql for SharedValue {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(to_rusqlite(&self.0)))
+    }
+}
+
+fn to_rusqlite<'v>(value: &'v Value<'_>) -> ValueRef<'v> {
+    match value {
+        Value::Null => ValueRef::Null,
+        Value::Integer(number) => ValueRef::Integer(*number),
+        Value::Real(number) => ValueRef::Real(*number),
+        Value::Text(text) => ValueRef::Text(text),
+        Value::Blob(blob) => ValueRef::Blob(blob),
     }
 }
 

@@ -50,7 +50,7 @@ mod table_scan;
 mod token;
 mod work_dir;
 
-pub use database::{Database, spill_failed, version};
+pub use database::{Database, SharedValue, spill_failed, version};
 pub use differences::schema_differences;
 pub use editor::Editor;
 pub use freeze::{Frozen, make_room_for_frozen};

@@ -30,6 +30,7 @@ mod since;
 mod source_side;
 mod sums;
 mod target_side;
+mod tenant_map;
 mod tenant_rows;
 mod tenant_sql;
 
@@ -82,7 +83,7 @@ pub fn verify(
 ///
 /// Where one cannot be opened there are fewer: the proof takes longer, and that is all.
 pub fn open_readers(at_most: usize, open: impl Fn() -> Result<RowReader, Diagnostic>) -> Vec<RowReader> {
-    let beside = thread::available_parallelism().map_or(1, usize::from).saturating_sub(2).max(1);
+    let beside = thread::available_parallelism().map_or(1, usize::from).saturating_sub(2).max(2);
     (0..at_most.min(beside)).map_while(|_| open().ok()).collect()
 }
 

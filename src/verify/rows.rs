@@ -14,6 +14,7 @@ use crate::rewrite::ColumnValue;
 use crate::schema::{Affinity, ColumnId, PgType, TableId};
 use crate::spec::{Conversion, TenantIds};
 use crate::sqlite::Database;
+use std::borrow::Cow;
 
 /// Reads one table on both sides.
 pub(super) struct TableRows {
@@ -121,8 +122,22 @@ impl TableRows {
 
     /// Calls `f` with every row that the target is to have, by the source.
     pub fn for_each_in_source(&self, source: &Database, f: &mut dyn FnMut(&Row)) -> Result<(), Diagnostic> {
+        self.for_each_in_source_where(source, None, f)
+    }
+
+    /// As [`TableRows::for_each_in_source`], of rows that meet a condition of SQLite's dialect on the source's row `s`.
+    pub fn for_each_in_source_where(
+        &self,
+        source: &Database,
+        condition: Option<&str>,
+        f: &mut dyn FnMut(&Row),
+    ) -> Result<(), Diagnostic> {
         let mut row = Row::default();
-        source.for_each_row(&self.source_sql, &[], &mut |values| {
+        let sql = match condition {
+            None => Cow::Borrowed(&self.source_sql),
+            Some(condition) => Cow::Owned(format!("{} WHERE {condition}", self.source_sql)),
+        };
+        source.for_each_row(&sql, &[], &mut |values| {
             row.clear();
             for (position, (value, (_, data_type))) in values.iter().zip(&self.columns).enumerate() {
                 let renamed = match self.new_ids[position] {

@@ -30,16 +30,26 @@ struct Work {
     /// The tables whose TEMP tables each connection has made, or is making.
     made: Vec<BTreeSet<TableId>>,
     groups: Vec<Option<Groups>>,
+    /// How many rows of each table have been read.
+    counts: Vec<u64>,
     failure: Option<Diagnostic>,
 }
 
-/// A table that is to be read.
+/// How many rows are read at once of a table whose rows need nothing of the connection that reads them.
+const PART: i64 = if cfg!(test) { 3 } else { 250_000 };
+
+/// The most parts of a table, whatever its rowids are.
+const MOST_PARTS: i64 = 64;
+
+/// A table that is to be read, or a part of one.
 struct Unread {
     table: TableId,
     /// About how many rows it has.
     rows: i64,
     /// The tables whose TEMP tables its rows get their tenants from.
     needed: BTreeSet<TableId>,
+    /// Which of its rows; all without it.
+    condition: Option<String>,
 }
 
 impl SourceSide<'_> {
@@ -51,18 +61,29 @@ impl SourceSide<'_> {
         beside: Vec<Database>,
         progress: &mut dyn FnMut(&str, u64),
     ) -> Result<Vec<Option<Groups>>, Diagnostic> {
+        self.tenants.read_maps(source)?;
         let rows_of = |table: TableId| source.greatest_rowid(&self.plan.source.table(table).name);
         let mut left = Vec::new();
         for table in self.plan.rewritten.target.table_ids().filter(|table| self.tables[table.index()].is_some()) {
             let rows = rows_of(self.plan.rewritten.source_tables[table.index()]);
-            left.push(Unread { table, rows, needed: self.tenants.needed(table) });
+            let needed = self.tenants.needed(table);
+            match self.tenants.rowid(table).filter(|_| needed.is_empty()) {
+                None => left.push(Unread { table, rows, needed, condition: None }),
+                Some(rowid) => left.extend(ranges(&rowid, rows).into_iter().map(|(rows, condition)| Unread {
+                    table,
+                    rows,
+                    needed: BTreeSet::new(),
+                    condition,
+                })),
+            }
         }
         // The largest first, so that it is not waited for alone.
         left.sort_by_key(|unread| unread.rows);
         let costs = left.iter().flat_map(|unread| &unread.needed).map(|&table| (table, rows_of(table))).collect();
         let groups = self.tables.iter().map(|_| None).collect();
+        let counts = vec![0; self.tables.len()];
         let made = vec![BTreeSet::new(); 1 + beside.len()];
-        let work = Shared { costs, work: Mutex::new(Work { left, made, groups, failure: None }) };
+        let work = Shared { costs, work: Mutex::new(Work { left, made, groups, counts, failure: None }) };
         let (sender, receiver) = mpsc::channel::<(String, u64)>();
         thread::scope(|scope| {
             for (number, database) in beside.into_iter().enumerate() {
@@ -86,11 +107,15 @@ impl SourceSide<'_> {
     fn work(&self, shared: &Shared, number: usize, database: &Database, progress: &mut dyn FnMut(&str, u64)) {
         let mut read_all = || {
             let mut made = self.tenants.begin(database)?;
-            while let Some(Unread { table, needed, .. }) = shared.take(number, &made) {
+            while let Some(Unread { table, needed, condition, .. }) = shared.take(number, &made) {
                 self.tenants.derive_needed(database, &needed, &mut made)?;
                 let Some(rows) = &self.tables[table.index()] else { continue };
-                let groups = sums::of_source(rows, self.hasher, database, progress)?;
-                shared.lock().groups[table.index()] = Some(groups);
+                let read = &mut |more| {
+                    let count = shared.count(table, more);
+                    progress(&rows.name, count);
+                };
+                let groups = sums::of_source(rows, self.hasher, database, condition.as_deref(), read)?;
+                shared.lock().groups[table.index()].get_or_insert_default().append(groups);
             }
             Ok(())
         };
@@ -110,6 +135,13 @@ struct Shared {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Work> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts more rows of a table, and returns how many have been read.
+    fn count(&self, table: TableId, more: u64) -> u64 {
+        let count = &mut self.lock().counts[table.index()];
+        *count += more;
+        *count
     }
 
     /// Takes a table to read: the largest, unless its tenants are derived by another connection already and to derive them
@@ -135,19 +167,47 @@ impl Shared {
     }
 }
 
+/// Cuts the rows of a table into parts by their rowids, of which `greatest` is the last: about how many each has, and which. The
+/// first and the last part have all that is below and above.
+fn ranges(rowid: &str, greatest: i64) -> Vec<(i64, Option<String>)> {
+    let count = (greatest / PART).clamp(1, MOST_PARTS);
+    let each = greatest / count;
+    let range = |number: i64| {
+        let from = (number > 0).then(|| format!("{rowid} >= {}", number * each));
+        let to = (number < count - 1).then(|| format!("{rowid} < {}", (number + 1) * each));
+        let bounds: Vec<String> = from.into_iter().chain(to).collect();
+        (each, (!bounds.is_empty()).then(|| bounds.join(" AND ")))
+    };
+    (0..count).map(range).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ranges_leave_no_gap_and_do_not_overlap() {
+        let conditions = |greatest| ranges("s.oid", greatest).into_iter().map(|(_, condition)| condition);
+        for few in [i64::MIN, -5, 0, 5] {
+            assert_eq!(conditions(few).collect::<Vec<_>>(), [None], "{few}");
+        }
+        let three = ["s.oid < 3", "s.oid >= 3 AND s.oid < 6", "s.oid >= 6"].map(|condition| Some(condition.to_owned()));
+        assert_eq!(conditions(11).collect::<Vec<_>>(), three);
+        let most: Vec<_> = conditions(i64::MAX).flatten().collect();
+        assert_eq!((most.len(), most[63].as_str()), (64, "s.oid >= 9079256848778919873"));
+    }
 
     fn shared(tables: &[(u32, i64, &[u32])], costs: &[(u32, i64)]) -> Shared {
         let unread = |&(table, rows, needed): &(u32, i64, &[u32])| Unread {
             table: TableId(table),
             rows,
             needed: needed.iter().copied().map(TableId).collect(),
+            condition: None,
         };
         let left = tables.iter().map(unread).collect();
         let costs = costs.iter().map(|&(table, rows)| (TableId(table), rows)).collect();
-        let work = Work { left, made: vec![BTreeSet::new(); 2], groups: Vec::new(), failure: None };
+        let (groups, counts) = (Vec::new(), Vec::new());
+        let work = Work { left, made: vec![BTreeSet::new(); 2], groups, counts, failure: None };
         Shared { costs, work: Mutex::new(work) }
     }
 

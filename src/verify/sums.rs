@@ -8,8 +8,9 @@ use super::proof::{TableProof, TenantDifference, TenantSum};
 use super::rows::{Row, TableRows};
 use crate::diagnostic::Diagnostic;
 use crate::sqlite::Database;
+use foldhash::fast::RandomState;
 use siphasher::sip128::SipHasher13;
-use std::collections::hash_map::RandomState;
+use std::collections::hash_map;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hasher};
 
@@ -26,7 +27,7 @@ pub(super) struct RowHasher {
 impl RowHasher {
     /// Takes a key from the operating system's randomness.
     pub fn random() -> Self {
-        let key = [(); 2].map(|()| RandomState::new().build_hasher().finish());
+        let key = [(); 2].map(|()| hash_map::RandomState::new().build_hasher().finish());
         Self { hasher: SipHasher13::new_with_keys(key[0], key[1]), key }
     }
 
@@ -56,7 +57,7 @@ struct Group {
 /// The rows of one side, by encoded tenant.
 #[derive(Default)]
 pub(super) struct Groups {
-    known: HashMap<Vec<u8>, Group>,
+    known: HashMap<Vec<u8>, Group, RandomState>,
     /// The tenant of the last rows, and those of them that have not been added yet: rows of a tenant tend to come together.
     tenant: Vec<u8>,
     last: Group,
@@ -97,7 +98,7 @@ impl Groups {
         }
     }
 
-    fn all(mut self) -> HashMap<Vec<u8>, Group> {
+    fn all(mut self) -> HashMap<Vec<u8>, Group, RandomState> {
         self.settle();
         self.known
     }
@@ -111,23 +112,25 @@ pub(super) struct Sums {
     pub differing: BTreeSet<Vec<u8>>,
 }
 
-/// Reads a table of the source.
+/// Reads a table of the source, or those of its rows that meet a condition; `read` is told how many more have been read.
 pub(super) fn of_source(
     rows: &TableRows,
     hasher: RowHasher,
     source: &Database,
-    progress: &mut dyn FnMut(&str, u64),
+    condition: Option<&str>,
+    read: &mut dyn FnMut(u64),
 ) -> Result<Groups, Diagnostic> {
     let mut groups = Groups::default();
     let mut count = 0;
-    rows.for_each_in_source(source, &mut |row| {
+    rows.for_each_in_source_where(source, condition, &mut |row| {
         groups.add(rows.tenant_of(row), hasher.hash(row));
         count += 1;
-        if count % STEP == 0 {
-            progress(&rows.name, count);
+        if count == STEP {
+            read(count);
+            count = 0;
         }
     })?;
-    progress(&rows.name, count);
+    read(count);
     Ok(groups)
 }
 
@@ -135,8 +138,8 @@ pub(super) fn of_source(
 pub(super) fn difference(rows: &TableRows, expected: Groups, found: Groups) -> Sums {
     let (expected, found) = (expected.all(), found.all());
     let tenants: BTreeSet<&Vec<u8>> = expected.keys().chain(found.keys()).collect();
-    let of = |groups: &HashMap<Vec<u8>, Group>, tenant: &Vec<u8>| groups.get(tenant).copied().unwrap_or_default();
-    let count = |groups: &HashMap<Vec<u8>, Group>| groups.values().map(|group| group.rows).sum();
+    let of = |groups: &HashMap<Vec<u8>, Group, RandomState>, tenant: &Vec<u8>| groups.get(tenant).copied().unwrap_or_default();
+    let count = |groups: &HashMap<Vec<u8>, Group, RandomState>| groups.values().map(|group| group.rows).sum();
     let differing: BTreeSet<Vec<u8>> = tenants
         .iter()
         .filter(|tenant| of(&expected, tenant) != of(&found, tenant))

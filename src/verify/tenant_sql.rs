@@ -2,10 +2,11 @@
 //!
 //! A table whose tenant is that of another row can stand many steps from the column that holds it. So each table that
 //! others get their tenant through gets a TEMP table key → tenant, built once from its own parent's and joined once by
-//! each child. References match as SQLite's foreign keys do: the parent's column on the left gives affinity and
+//! each child; where the key is the rowid, a function of SQL that looks up what such a query has given (`tenant_map`). References match as SQLite's foreign keys do: the parent's column on the left gives affinity and
 //! collation, the plus sign takes the child's away. A TEMP table's columns therefore have the parent's affinity and
 //! collation.
 
+use super::tenant_map::TenantMap;
 use super::tenant_rows::{EVERYONE, rows_name, text};
 use crate::diagnostic::Diagnostic;
 use crate::ident::quote_always;
@@ -15,6 +16,7 @@ use crate::schema::{Affinity, ColumnId, ForeignKeyId, PgType, SourceSchema, Tabl
 use crate::spec::{Placement, TenantIds, TenantSource};
 use crate::sqlite::Database;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Knows the TEMP tables and writes the queries that use them.
 pub(super) struct TenantSql<'p> {
@@ -31,6 +33,10 @@ pub(super) struct TenantSql<'p> {
     data_type: Option<PgType>,
     /// Whether what cannot be a tenant's id is nobody's, and not taken as it stands.
     sound_ids: bool,
+    /// The tables that others get their tenant through by rowid: of these a function says it, and no TEMP table.
+    mapped: BTreeSet<TableId>,
+    /// What these functions look up, once it has been read.
+    maps: Mutex<BTreeMap<TableId, Arc<TenantMap>>>,
 }
 
 impl<'p> TenantSql<'p> {
@@ -45,13 +51,22 @@ impl<'p> TenantSql<'p> {
             _ => false,
         };
         let created = plan.tenancy.root.as_ref().is_some_and(|root| root.created.is_some());
+        let copied = plan.tenancy.copied_tables(&plan.source);
+        let passed_through = passed_through(plan);
+        let cases = case_tables(plan);
+        let is_by_rowid = |(&table, keys): (&TableId, &BTreeSet<Vec<ColumnId>>)| {
+            let alias = plan.source.table(table).rowid_alias.filter(|_| !copied[table.index()])?;
+            (!cases.contains(&table) && keys.iter().all(|key| *key == [alias])).then_some(table)
+        };
         let column = plan.rewritten.tenant_columns.iter().flatten().next();
         Self {
             plan,
-            passed_through: passed_through(plan),
+            mapped: passed_through.iter().filter_map(is_by_rowid).collect(),
+            maps: Mutex::default(),
+            passed_through,
             assigned: tenants.collect(),
             everyone: created || plan.tenancy.tables.iter().any(|table| is_every(&table.placement)),
-            copied: plan.tenancy.copied_tables(&plan.source),
+            copied,
             data_type: column.map(|&column| plan.rewritten.target.column(column).data_type),
             sound_ids: false,
         }
@@ -60,7 +75,7 @@ impl<'p> TenantSql<'p> {
     /// As [`TenantSql::new`], for rows of which any may be wrong: with TEMP tables for all that foreign keys refer to, and
     /// without ids that are none.
     pub fn with_references(plan: &'p Plan) -> Self {
-        let mut tenants = Self { sound_ids: true, ..Self::new(plan) };
+        let mut tenants = Self { sound_ids: true, mapped: BTreeSet::new(), ..Self::new(plan) };
         for foreign_key in &plan.source.foreign_keys {
             let parent = foreign_key.referenced_table;
             let is_tenants = |table| matches!(plan.tenancy.table(table).placement, Placement::Tenant(_));
@@ -91,9 +106,18 @@ impl<'p> TenantSql<'p> {
         Ok(())
     }
 
-    /// Builds the TEMP tables that all others may need, and returns the tables that have theirs.
+    /// Reads what the functions of [`TenantSql::begin`] look up, on any one connection.
+    pub fn read_maps(&self, database: &Database) -> Result<(), Diagnostic> {
+        let mut made = self.begin(database)?;
+        self.mapped.iter().try_for_each(|&table| self.make(database, table, &mut made))
+    }
+
+    /// Builds the TEMP tables that all others may need, and returns the tables that have theirs. What has been read for
+    /// functions can be looked up from then on.
     pub fn begin(&self, database: &Database) -> Result<BTreeSet<TableId>, Diagnostic> {
         self.forget(database)?;
+        let maps = self.maps().clone();
+        maps.iter().try_for_each(|(&table, map)| map.provide(database, &function_name(table)))?;
         let mut made = BTreeSet::new();
         if self.everyone {
             for table in self.naming_tables() {
@@ -120,12 +144,17 @@ impl<'p> TenantSql<'p> {
         let mut open: Vec<TableId> = self.rows_with(target).1.joins_temp.into_iter().collect();
         while let Some(table) = open.pop() {
             if let Placement::Tenant(found) = &self.plan.tenancy.table(table).placement
+                && !self.mapped.contains(&table)
                 && needed.insert(table)
             {
                 open.extend(found.depends_on(&self.plan.source, table));
             }
         }
         needed
+    }
+
+    fn maps(&self) -> MutexGuard<'_, BTreeMap<TableId, Arc<TenantMap>>> {
+        self.maps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Drops the TEMP tables.
@@ -141,7 +170,7 @@ impl<'p> TenantSql<'p> {
     /// Builds a table's key → tenant after that of the table it gets its own tenant through.
     fn make(&self, database: &Database, table: TableId, made: &mut BTreeSet<TableId>) -> Result<(), Diagnostic> {
         let Placement::Tenant(found) = &self.plan.tenancy.table(table).placement else { return Ok(()) };
-        if !made.insert(table) {
+        if self.maps().contains_key(&table) || !made.insert(table) {
             return Ok(());
         }
         let source = &self.plan.source;
@@ -150,6 +179,17 @@ impl<'p> TenantSql<'p> {
         }
         if self.assigned.contains(&table) {
             self.assign(database, table, found)?;
+        }
+        if let Some(rowid) = source.table(table).rowid_alias.filter(|_| self.mapped.contains(&table)) {
+            let mut joins = Joins::default();
+            let tenant = self.tenant_of_row(table, &mut joins);
+            let key = column_of("s", source, rowid);
+            let own = quote_always(&source.table(table).name);
+            let sql = format!("SELECT {key}, {tenant} FROM main.{own} AS s{} ORDER BY {key}", joins.sql);
+            let map = Arc::new(TenantMap::read(database, &sql)?);
+            map.provide(database, &function_name(table))?;
+            self.maps().insert(table, map);
+            return Ok(());
         }
         let Some(key_lists) = self.passed_through.get(&table) else { return Ok(()) };
         let keys: BTreeSet<ColumnId> = key_lists.iter().flatten().copied().collect();
@@ -217,6 +257,19 @@ impl<'p> TenantSql<'p> {
         (format!("SELECT {list} FROM main.{name} AS s{}", joins.sql), joins)
     }
 
+    /// Writes what the rows of [`TenantSql::rows`] can be told apart by in ranges; `None` where they have no rowid.
+    pub fn rowid(&self, target: TableId) -> Option<String> {
+        let table = self.plan.rewritten.source_tables[target.index()];
+        let described = self.plan.source.table(table);
+        if described.without_rowid || self.plan.tenancy.is_created(table) {
+            return None;
+        }
+        // A column of that name hides the rowid.
+        let mut names = ["rowid", "_rowid_", "oid"].into_iter();
+        let name = names.find(|name| self.plan.source.find_column(table, name).is_none())?;
+        Some(format!("s.{name}"))
+    }
+
     /// Writes the tenant of the row that a foreign key refers to, and joins what it stands in.
     ///
     /// Of several copies of that row, the one of the tenant `own` counts, where that is given.
@@ -226,6 +279,17 @@ impl<'p> TenantSql<'p> {
         let parent = foreign_key.referenced_table;
         if matches!(self.plan.tenancy.table(parent).placement, Placement::Shared | Placement::Local | Placement::Omit) {
             return "NULL".to_owned();
+        }
+        if let (true, [child], &[key]) =
+            (self.mapped.contains(&parent), &foreign_key.columns[..], &foreign_key.referenced_columns[..])
+        {
+            let (function, child) = (function_name(parent), column_of("s", source, *child));
+            // What is no integer may be one to the parent's column: SQLite finds the row that it means.
+            let name = quote_always(&source.table(parent).name);
+            let key = column_of("k", source, key);
+            return format!(
+                "coalesce({function}({child}), {function}((SELECT {key} FROM main.{name} AS k WHERE {key} = +{child})))"
+            );
         }
         let alias = format!("p{}", via.0);
         let (place, tenant) = self.place_of(parent, &alias);
@@ -358,6 +422,20 @@ pub(super) struct Joins {
     joins_temp: BTreeSet<TableId>,
 }
 
+/// Finds the tables that a value of a row can name.
+fn case_tables(plan: &Plan) -> BTreeSet<TableId> {
+    let placements = plan.tenancy.tables.iter().map(|table| &table.placement);
+    let sources = placements.flat_map(|placement| match placement {
+        Placement::Tenant(source) => source.alternatives(),
+        _ => &[],
+    });
+    let cases = sources.flat_map(|source| match source {
+        TenantSource::By { cases, .. } => &cases[..],
+        _ => &[],
+    });
+    cases.map(|(_, table)| *table).collect()
+}
+
 /// Finds the tables that the tenant of others is found through, with the keys that these name them by.
 fn passed_through(plan: &Plan) -> BTreeMap<TableId, BTreeSet<Vec<ColumnId>>> {
     let source = &plan.source;
@@ -416,6 +494,11 @@ fn typed(value: &str, data_type: PgType) -> String {
 
 fn temp_name(table: TableId) -> String {
     format!("tenantry_tenant_{}", table.0)
+}
+
+/// Names the function rowid → tenant of a table.
+fn function_name(table: TableId) -> String {
+    format!("tenantry_tenant_of_{}", table.0)
 }
 
 fn key_name(key: ColumnId) -> String {

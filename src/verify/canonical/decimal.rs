@@ -107,9 +107,14 @@ impl Decimal {
     fn from_short_double(value: f64) -> Option<Self> {
         const MOST: f64 = 1e15;
         for (exponent, power) in [(0, 1.0), (-2, 1e2), (-4, 1e4), (-6, 1e6)] {
-            let digits = (value * power).round();
-            if digits.abs() < MOST && digits / power == value {
-                return Some(Self::short(digits < 0.0, digits.abs() as u64, exponent));
+            let digits = value * power;
+            if digits.abs() >= MOST {
+                break;
+            }
+            // The nearest integer; where it is not the number, the division says so.
+            let digits = (digits + 0.5_f64.copysign(digits)) as i64;
+            if digits as f64 / power == value {
+                return Some(Self::short(digits < 0, digits.unsigned_abs(), exponent));
             }
         }
         None

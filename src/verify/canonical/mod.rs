@@ -117,18 +117,18 @@ impl Canonical<'_> {
             out.extend_from_slice(content);
         };
         match self {
-            Self::Null => put(b'N', &[]),
-            Self::Boolean(value) => put(b'B', &[u8::from(*value)]),
-            Self::Integer(value) => put(b'I', &ordered(*value)),
+            Self::Null => out.extend_from_slice(&[b'N', 0]),
+            Self::Boolean(value) => out.extend_from_slice(&[b'B', 1, u8::from(*value)]),
+            Self::Integer(value) => put_eight(b'I', *value, out),
             Self::Single(bits) => put(b'f', &bits.to_be_bytes()),
             Self::Double(bits) => put(b'F', &bits.to_be_bytes()),
             Self::Decimal(value) => value.encode(|content| put(b'D', content)),
             Self::Text(bytes) => put(b'T', bytes),
             Self::Bytes(bytes) => put(b'X', bytes),
-            Self::Date(value) => put(b'd', &ordered(*value)),
-            Self::Time(value) => put(b't', &ordered(*value)),
-            Self::Timestamp(value) => put(b'S', &ordered(*value)),
-            Self::Instant(value) => put(b'Z', &ordered(*value)),
+            Self::Date(value) => put_eight(b'd', *value, out),
+            Self::Time(value) => put_eight(b't', *value, out),
+            Self::Timestamp(value) => put_eight(b'S', *value, out),
+            Self::Instant(value) => put_eight(b'Z', *value, out),
             Self::Uuid(bytes) => put(b'U', bytes),
             Self::Json(bytes) => put(b'j', bytes),
             Self::Jsonb(encoded) => put(b'J', encoded),
@@ -136,6 +136,12 @@ impl Canonical<'_> {
             Self::Unreadable(bytes) => put(b'?', bytes),
         }
     }
+}
+
+/// Appends an integer with its tag and length, in one piece.
+fn put_eight(tag: u8, value: i64, out: &mut Vec<u8>) {
+    let [a, b, c, d, e, f, g, h] = ordered(value);
+    out.extend_from_slice(&[tag, 8, a, b, c, d, e, f, g, h]);
 }
 
 /// Writes an integer so that the order of the bytes is the order of the numbers.
