@@ -112,7 +112,11 @@ impl<'s, 'j> Worker<'s, 'j> {
             }
             Work::Validate(id) => {
                 let purpose = format!("validate the foreign key {}", visible(&step.name));
+                let in_order = self.shared.lie_in_order(*id);
                 line.transact(&step.name, None, &mut |transaction| {
+                    if in_order {
+                        transaction.execute("SET LOCAL enable_hashjoin = off", &purpose)?;
+                    }
                     transaction.execute(&emit::validate(plan, *id), &purpose).map(drop)
                 })?;
             }

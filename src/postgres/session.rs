@@ -35,6 +35,8 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
     ("row_security", "off"),
     // Scans that start in mid-table would lose the order that makes index builds fast.
     ("synchronize_seqscans", "off"),
+    // To compile a query takes longer here than it saves.
+    ("jit", "off"),
     // It counts the client's own time during a COPY.
     ("statement_timeout", "0"),
     ("idle_in_transaction_session_timeout", "0"),

@@ -188,20 +188,40 @@ impl ToSql for Parameter<'_> {
     }
 }
 
-/// What a function of SQL gives, often the same.
+/// What a function of SQL gives, often the same. A short text stands in the value itself, so that many of them lie close
+/// together in memory.
 #[derive(Debug, Clone)]
-pub struct SharedValue(Arc<Value<'static>>);
+pub struct SharedValue(Shared);
+
+#[derive(Debug, Clone)]
+enum Shared {
+    Short([u8; SHORT], u8),
+    Any(Arc<Value<'static>>),
+}
+
+/// The most bytes of a short text.
+const SHORT: usize = 30;
 
 impl SharedValue {
     /// Keeps a value.
     pub fn new(value: Value<'static>) -> Self {
-        Self(Arc::new(value))
+        match &value {
+            Value::Text(text) if text.len() <= SHORT => {
+                let mut bytes = [0; SHORT];
+                bytes[..text.len()].copy_from_slice(text);
+                Self(Shared::Short(bytes, text.len() as u8))
+            }
+            _ => Self(Shared::Any(Arc::new(value))),
+        }
     }
 }
 
 impl ToSql for SharedValue {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(to_rusqlite(&self.0)))
+        Ok(ToSqlOutput::Borrowed(match &self.0 {
+            Shared::Short(bytes, length) => ValueRef::Text(&bytes[..usize::from(*length)]),
+            Shared::Any(value) => to_rusqlite(value),
+        }))
     }
 }
 

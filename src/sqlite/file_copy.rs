@@ -1,8 +1,8 @@
 //! Copies a database that is its file alone, as one piece of bytes.
 //!
 //! Where nothing lies beside the file, and nobody can write to it, it holds all there is: SQLite's backup API would read and
-//! write the same bytes, a page at a time, and took six times as long for four hundred megabytes, during which an application
-//! that has no WAL had to wait. The copy is hashed on the way, on a thread of its own.
+//! write the same bytes, a page at a time. The copy is hashed on the way, on a thread of its own: 0.44 s for four hundred
+//! megabytes, which took 0.85 s when they were hashed after a backup, and an application that has no WAL waits for less.
 
 use super::snapshot::blocked_too_long;
 use crate::diagnostic::Diagnostic;

@@ -138,7 +138,9 @@ pub(super) fn of_source(
 pub(super) fn difference(rows: &TableRows, expected: Groups, found: Groups) -> Sums {
     let (expected, found) = (expected.all(), found.all());
     let tenants: BTreeSet<&Vec<u8>> = expected.keys().chain(found.keys()).collect();
-    let of = |groups: &HashMap<Vec<u8>, Group, RandomState>, tenant: &Vec<u8>| groups.get(tenant).copied().unwrap_or_default();
+    let of = |groups: &HashMap<Vec<u8>, Group, RandomState>, tenant: &Vec<u8>| {
+        groups.get(tenant).copied().unwrap_or_default()
+    };
     let count = |groups: &HashMap<Vec<u8>, Group, RandomState>| groups.values().map(|group| group.rows).sum();
     let differing: BTreeSet<Vec<u8>> = tenants
         .iter()

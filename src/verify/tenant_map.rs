@@ -164,10 +164,25 @@ mod tests {
     #[test]
     fn tenants_keep_their_storage_and_only_integers_are_rowids() {
         let (map, found) = looked_up(
-            "(1, 7), (2, '7'), (3, x'37'), (4, 7.0), (5, ''), (6, '7'), (7, CAST(x'ff' AS TEXT))",
-            "(1), (2), (3), (4), (5), (6), ('1'), (1.0), (NULL), (x'01')",
+            "(1, 7), (2, '7'), (3, x'37'), (4, 7.0), (5, ''), (6, '7'), (7, CAST(x'ff' AS TEXT)), (8, 'a text of thirty-one characters')",
+            "(1), (2), (3), (4), (5), (6), (8), ('1'), (1.0), (NULL), (x'01')",
         );
-        assert_eq!(found, ["Integer(7)", "7", "Blob([55])", "Real(7.0)", "", "7", "Null", "Null", "Null", "Null"]);
-        assert_eq!(map.tenants.len(), 6);
+        assert_eq!(
+            found,
+            [
+                "Integer(7)",
+                "7",
+                "Blob([55])",
+                "Real(7.0)",
+                "",
+                "7",
+                "a text of thirty-one characters",
+                "Null",
+                "Null",
+                "Null",
+                "Null"
+            ]
+        );
+        assert_eq!(map.tenants.len(), 7);
     }
 }

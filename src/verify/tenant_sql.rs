@@ -33,7 +33,8 @@ pub(super) struct TenantSql<'p> {
     data_type: Option<PgType>,
     /// Whether what cannot be a tenant's id is nobody's, and not taken as it stands.
     sound_ids: bool,
-    /// The tables that others get their tenant through by rowid: of these a function says it, and no TEMP table.
+    /// The tables that others get their tenant through by rowid alone, and that have theirs by one join: of these a function
+    /// says it, and no TEMP table.
     mapped: BTreeSet<TableId>,
     /// What these functions look up, once it has been read.
     maps: Mutex<BTreeMap<TableId, Arc<TenantMap>>>,
@@ -56,7 +57,9 @@ impl<'p> TenantSql<'p> {
         let cases = case_tables(plan);
         let is_by_rowid = |(&table, keys): (&TableId, &BTreeSet<Vec<ColumnId>>)| {
             let alias = plan.source.table(table).rowid_alias.filter(|_| !copied[table.index()])?;
-            (!cases.contains(&table) && keys.iter().all(|key| *key == [alias])).then_some(table)
+            let Placement::Tenant(source) = &plan.tenancy.table(table).placement else { return None };
+            let is_only_looked_up = is_one_join(plan, source) && !cases.contains(&table);
+            (is_only_looked_up && keys.iter().all(|key| *key == [alias])).then_some(table)
         };
         let column = plan.rewritten.tenant_columns.iter().flatten().next();
         Self {
