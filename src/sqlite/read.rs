@@ -196,6 +196,22 @@ mod tests {
     }
 
     #[test]
+    fn a_table_is_ordered_by_what_its_keys_and_plain_indexes_begin_with() {
+        let text = "CREATE TABLE t (a INT, b INT, c TEXT, d INT, e INT, PRIMARY KEY (a, b), UNIQUE (d, a));
+            CREATE INDEX plain ON t (c, e); CREATE INDEX falling ON t (e DESC, b); CREATE INDEX some ON t (b, d) WHERE d > 1;
+            CREATE INDEX folded ON t (c COLLATE NOCASE, b); CREATE INDEX sums ON t (b + d, e);";
+        let (schema, _) = read(text).unwrap();
+        let table = schema.find_table("t").unwrap();
+        let ordered = |columns: &str| {
+            let columns: Vec<_> =
+                columns.chars().map(|name| schema.find_column(table, &name.to_string()).unwrap()).collect();
+            schema.is_ordered_by(table, &columns)
+        };
+        assert!(["a", "ab", "d", "da", "c", "ce"].into_iter().all(ordered));
+        assert!(!["b", "ba", "abc", "ad", "e", "eb", "bd", "cb", "cea"].into_iter().any(ordered));
+    }
+
+    #[test]
     fn a_schema_comes_out_with_keys_references_and_spans() {
         let text =
             "CREATE TABLE customers (id INTEGER PRIMARY KEY, Email TEXT NOT NULL UNIQUE, age INT CHECK (age > 0));

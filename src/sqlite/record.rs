@@ -54,7 +54,8 @@ impl RecordReader {
             start = start.checked_add(length(kind)?)?;
             at = end;
         }
-        if at > header || start > record.len() {
+        // Where the header ends, so do the values.
+        if at > header || start > record.len() || (at == header && start != record.len()) {
             return None;
         }
         for place in places {

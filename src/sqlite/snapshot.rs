@@ -103,7 +103,11 @@ impl Snapshot {
                 }
             };
             let started = Instant::now();
-            let hashed = copy(source, &file, &path, taking.max_block.filter(|_| file.blocks))?;
+            let hashed = match copy(source, &file, &path, taking.max_block.filter(|_| file.blocks)) {
+                // What was written to meanwhile may have become shorter.
+                Err(_) if !file.watch.is_unchanged() => continue,
+                hashed => hashed?,
+            };
             let reading = started.elapsed();
             if file.watch.is_unchanged() {
                 snapshot.blocked = file.blocks.then_some(reading);
@@ -223,8 +227,10 @@ fn copy(
     let begin = "BEGIN; SELECT count(*) FROM sqlite_schema";
     file.connection.execute_batch(begin).map_err(|error| unreadable(source, &error))?;
     let mut hashed = None;
-    // Its application may have begun a log since the file was opened.
-    if let Some(alone) = file.alone.as_ref().filter(|alone| !file.blocks || file_copy::has_no_log(alone)) {
+    // Closed at the end only, when the transaction needs its lock no more.
+    let alone = file.alone.and_then(|alone| alone.open(source));
+    // Its application may have begun a log since the connection was opened.
+    if let Some(alone) = alone.as_ref().filter(|alone| !file.blocks || file_copy::has_no_log(alone)) {
         let ask = |pragma: &str| file.connection.query_row(pragma, [], |row| row.get::<_, u32>(0));
         let size = ask("PRAGMA page_size").map_err(|error| unreadable(source, &error))?;
         let count = ask("PRAGMA page_count").map_err(|error| unreadable(source, &error))?;
@@ -248,6 +254,10 @@ fn copy(
 /// Copies all pages by SQLite's backup API; a read transaction of the source is open.
 fn backup(source: &Path, file: &SourceFile, path: &Path, max_block: Option<Duration>) -> Result<(), Diagnostic> {
     let write_failed = |error: rusqlite::Error| failed(path, &super::guard::message(&error));
+    // What an attempt before has left is no database.
+    if let Ok(left) = OpenOptions::new().write(true).open(path) {
+        left.set_len(0).map_err(|error| failed(path, &error))?;
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut target = Connection::open_with_flags(path, flags).map_err(write_failed)?;
     // What has to survive a crash of the machine is written to the disk as a whole, when it is kept.
@@ -563,12 +573,30 @@ mod tests {
         application.busy_timeout(Duration::ZERO).unwrap();
         let file = source_file::open(&path).unwrap();
         file.connection.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").unwrap();
-        let alone = file.alone.as_ref().unwrap();
-        let copied = file_copy::copy(alone, Pages { size: 4096, count: 2 }, &folder.path().join("copy.db"), None);
+        let alone = file.alone.unwrap().open(&path).unwrap();
+        let copied = file_copy::copy(&alone, Pages { size: 4096, count: 2 }, &folder.path().join("copy.db"), None);
         assert!(copied.is_ok_and(|hashed| hashed.is_some()));
         assert!(application.execute_batch("INSERT INTO t VALUES (3)").is_err(), "others wait until it has been read");
         drop(file);
         application.execute_batch("INSERT INTO t VALUES (3)").unwrap();
+    }
+
+    #[test]
+    fn another_file_that_has_taken_the_name_is_not_copied_under_the_lock_of_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        drop(create(&path, "DELETE"));
+        let file = source_file::open(&path).unwrap();
+        let other = folder.path().join("other.db");
+        create(&other, "DELETE").execute_batch("INSERT INTO t VALUES (3), (4)").unwrap();
+        fs::rename(&other, &path).unwrap();
+        assert!(file.alone.unwrap().open(&path).is_none());
+        let target = folder.path().join("copy.db");
+        fs::write(&target, "what an attempt before has left").unwrap();
+        assert_eq!(copy(&path, &file, &target, None).unwrap(), None);
+        let count =
+            Connection::open(target).unwrap().query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0));
+        assert_eq!(count, Ok(2), "it is the file that was opened");
     }
 
     #[test]

@@ -46,10 +46,8 @@ pub(super) struct SourceFile {
     pub watch: Watch,
     /// Reading keeps the application from writing.
     pub blocks: bool,
-    /// The file itself, where a transaction of the connection sees nothing else: what it holds then can be copied as it is.
-    ///
-    /// Behind the connection, so that it is closed after it: who closes the file gives up its locks.
-    pub alone: Option<File>,
+    /// The file, where a transaction of the connection sees nothing else: what it holds then can be copied as it is.
+    pub alone: Option<Identity>,
 }
 
 /// Files that are read without SQLite's locks, as they were before.
@@ -58,6 +56,30 @@ pub(super) struct Watch {
     stamps: Vec<(PathBuf, Option<Stamp>)>,
     /// Keeps a private copy as long as the connection on it.
     _copy: Option<PrivateFolder>,
+}
+
+/// Which file it is, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    fn of(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().map(|metadata| Self::from(&metadata))
+    }
+
+    fn from(metadata: &fs::Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+
+    /// Opens the file, if it still has this name. Whoever closes it gives up the locks that the process has on it.
+    pub fn open(self, path: &Path) -> Option<File> {
+        let file = File::open(path).ok()?;
+        let is_it = file.metadata().is_ok_and(|metadata| Self::from(&metadata) == self);
+        is_it.then_some(file)
+    }
 }
 
 /// What tells a written file from an untouched one.
@@ -170,10 +192,9 @@ fn attempt(path: &Path, header: Header) -> Result<SourceFile, Diagnostic> {
     let (log, index) = (beside(path, "-wal"), beside(path, "-shm"));
     let log_exists = log.exists();
     if !header.wal && !log_exists {
+        let alone = Identity::of(path);
         return match connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY) {
-            Ok(connection) => {
-                Ok(SourceFile { connection, watch: Watch::default(), blocks: true, alone: File::open(path).ok() })
-            }
+            Ok(connection) => Ok(SourceFile { connection, watch: Watch::default(), blocks: true, alone }),
             // A crashed transaction has to be rolled back before anybody can read, and that writes.
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ReadOnly) => open_copy(path, &["", "-journal"]),
             Err(error) => Err(unreadable(path, &error)),
@@ -205,7 +226,7 @@ fn attempt(path: &Path, header: Header) -> Result<SourceFile, Diagnostic> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     let connection = connect(&uri(path, "mode=ro&immutable=1"), flags).map_err(|error| unreadable(path, &error))?;
     let watch = Watch { stamps: watched, _copy: None };
-    Ok(SourceFile { connection, watch, blocks: false, alone: File::open(path).ok() })
+    Ok(SourceFile { connection, watch, blocks: false, alone: Identity::of(path) })
 }
 
 /// Opens a private copy of the database and of what lies beside it, so that SQLite can recover it there.

@@ -54,7 +54,8 @@ enum Read {
 impl Database {
     /// Calls `f` with these parts of each row of a table.
     ///
-    /// A table with rowids comes in their order. Otherwise as [`Database::for_each_row`].
+    /// They come in the order of their rowids where they are read from pages; otherwise as [`Database::for_each_row`] gives
+    /// them.
     pub fn for_each_row_of<E: From<Diagnostic>>(
         &self,
         table: &str,

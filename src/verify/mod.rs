@@ -79,7 +79,7 @@ pub fn verify(
 }
 
 /// Opens the connections that read a target back, by `open`: at most so many, and at most as many as there are processors
-/// beside the two that read the source, so that these do not end last, alone.
+/// beside the two that read the source, but two at least. Fewer would read on alone when the source has been read.
 ///
 /// Where one cannot be opened there are fewer: the proof takes longer, and that is all.
 pub fn open_readers(at_most: usize, open: impl Fn() -> Result<RowReader, Diagnostic>) -> Vec<RowReader> {

@@ -62,7 +62,8 @@ impl SourceSide<'_> {
         progress: &mut dyn FnMut(&str, u64),
     ) -> Result<Vec<Option<Groups>>, Diagnostic> {
         self.tenants.read_maps(source)?;
-        let rows_of = |table: TableId| source.greatest_rowid(&self.plan.source.table(table).name);
+        // Rowids may all be negative.
+        let rows_of = |table: TableId| source.greatest_rowid(&self.plan.source.table(table).name).max(0);
         let mut left = Vec::new();
         for table in self.plan.rewritten.target.table_ids().filter(|table| self.tables[table.index()].is_some()) {
             let rows = rows_of(self.plan.rewritten.source_tables[table.index()]);

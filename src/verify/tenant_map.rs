@@ -19,6 +19,8 @@ pub(super) struct TenantMap {
     base: i64,
     /// The tenants of the rowids from `base` on, as their numbers from 1.
     dense: Vec<u32>,
+    /// How many of these are there.
+    held: usize,
     /// Those of rowids that are too far from others, in order.
     sparse: Vec<(i64, u32)>,
     tenants: Vec<Value<'static>>,
@@ -82,11 +84,12 @@ impl TenantMap {
             self.base = rowid;
         }
         // A gap costs four bytes a row that is not there; past three of them for each that is, a pair costs less.
-        let room = self.dense.len() * 4 + 1024;
+        let room = self.held.saturating_mul(4).saturating_add(1024);
         match self.place(rowid).filter(|&place| self.sparse.is_empty() && (self.dense.len()..room).contains(&place)) {
             Some(place) => {
                 self.dense.resize(place, NOBODY);
                 self.dense.push(tenant);
+                self.held += 1;
             }
             None => self.sparse.push((rowid, tenant)),
         }
@@ -159,6 +162,11 @@ mod tests {
             looked_up("(5, 'a'), (6, 'b'), (900, 'a'), (7000, 'c'), (7001, 'c')", "(5), (900), (7000), (6999), (4)");
         assert_eq!(found, ["a", "a", "c", "Null", "Null"]);
         assert_eq!((map.dense.len(), map.sparse.len()), (896, 2));
+        // Gaps that grow do not make room for themselves.
+        let rows: Vec<String> = (0..25).map(|power| format!("({}, 'a')", 4_i64.pow(power))).collect();
+        let (map, found) = looked_up(&rows.join(", "), "(1), (256), (281474976710656), (255)");
+        assert_eq!(found, ["a", "a", "a", "Null"]);
+        assert_eq!((map.dense.len(), map.sparse.len()), (1024, 19));
     }
 
     #[test]

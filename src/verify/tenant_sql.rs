@@ -2,9 +2,9 @@
 //!
 //! A table whose tenant is that of another row can stand many steps from the column that holds it. So each table that
 //! others get their tenant through gets a TEMP table key → tenant, built once from its own parent's and joined once by
-//! each child; where the key is the rowid, a function of SQL that looks up what such a query has given (`tenant_map`). References match as SQLite's foreign keys do: the parent's column on the left gives affinity and
-//! collation, the plus sign takes the child's away. A TEMP table's columns therefore have the parent's affinity and
-//! collation.
+//! each child; where the key is the rowid, a function of SQL that looks up what such a query has given (`tenant_map`).
+//! References match as SQLite's foreign keys do: the parent's column on the left gives affinity and collation, the plus sign
+//! takes the child's away. A TEMP table's columns therefore have the parent's affinity and collation.
 
 use super::tenant_map::TenantMap;
 use super::tenant_rows::{EVERYONE, rows_name, text};
