@@ -140,6 +140,18 @@ fn several_connections_find_what_one_finds() {
 }
 
 #[test]
+fn a_table_whose_rowids_are_all_negative_is_read_by_two_connections() {
+    let sqlite = "CREATE TABLE t (id INTEGER PRIMARY KEY, owner INTEGER, v TEXT);
+        INSERT INTO t VALUES (-5, 1, 'x'), (-9, 2, 'y');";
+    let spec = "{version: 1, source: s, tenant: {column: owner, type: bigint}, tables: {t: {tenant: {column: owner}}}}";
+    let fixture = Fixture::new(sqlite, spec);
+    let beside = vec![Fixture::new(sqlite, spec).source];
+    let mut target = fixture.target(&["INSERT INTO t (owner, id, v) VALUES (1, -5, 'x'), (2, -9, 'y')"]);
+    let found = verify(&fixture.plan, &fixture.source, beside, &mut target, &mut [], &mut |_, _| {}).unwrap();
+    assert_eq!(findings(&found), Vec::<String>::new());
+}
+
+#[test]
 fn a_connection_that_fails_fails_the_proof() {
     let fixture = Fixture::new(SQLITE, SPEC);
     let database = testing::database();
