@@ -113,6 +113,15 @@ pub(super) fn copy(
     })
 }
 
+/// Reads the bytes of a page off a header.
+pub(super) fn page_size(header: &[u8; HEADER]) -> usize {
+    match u16::from_be_bytes([header[16], header[17]]) {
+        // It stands for what two bytes cannot say.
+        1 => 65_536,
+        size => size.into(),
+    }
+}
+
 /// Says whether a database keeps no log beside its file; one that cannot be read is taken to have one.
 pub(super) fn has_no_log(file: &File) -> bool {
     let mut versions = [0; 2];

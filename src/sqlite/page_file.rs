@@ -63,10 +63,7 @@ impl<'f> PageFile<'f> {
     pub fn new(file: &'f File) -> Option<Self> {
         let mut header = [0; super::file_copy::HEADER];
         file.read_exact_at(&mut header, 0).ok()?;
-        let size = match u16::from_be_bytes([header[16], header[17]]) {
-            1 => 65_536,
-            size => usize::from(size),
-        };
+        let size = super::file_copy::page_size(&header);
         let is_known = header.starts_with(b"SQLite format 3\0") && size.is_power_of_two() && size >= 512;
         let has_no_log = header[18..20] == [1, 1];
         let is_utf8 = header[56..60] == [0, 0, 0, 1];

@@ -295,12 +295,8 @@ fn settle(path: &Path) -> io::Result<()> {
     let file = OpenOptions::new().read(true).write(true).open(path)?;
     let mut header = [0; file_copy::HEADER];
     file.read_exact_at(&mut header, 0)?;
-    // 1 stands for 65,536, which two bytes cannot say.
-    let size = match u16::from_be_bytes([header[16], header[17]]) {
-        1 => 65_536,
-        size => u64::from(size),
-    };
-    file_copy::settle_header(&mut header, file.metadata()?.len() / size.max(1));
+    let size = file_copy::page_size(&header).max(1) as u64;
+    file_copy::settle_header(&mut header, file.metadata()?.len() / size);
     file.write_all_at(&header, 0)
 }
 

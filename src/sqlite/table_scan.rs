@@ -1,8 +1,7 @@
 //! All rows of a table in the order of their rowids, straight from the pages of a private copy.
 //!
 //! SQLite takes a row apart for its virtual machine, and hands out one value a call. To read the same pages here takes a
-//! quarter of that time, and what an audit and a copy do with a row takes no longer than SQLite does with it. Only what is
-//! plain is read so: a table of an ordinary file, with rowids. Anything else, and the rest of a table from the first row on that
+//! quarter of that time. Only what is plain is read so: a table of an ordinary file, with rowids. Anything else, and the rest of a table from the first row on that
 //! is not as expected, SQLite reads. The proof reads all rows through SQLite alone: a mistake made here would be found there.
 
 use super::database::{Database, emptied};

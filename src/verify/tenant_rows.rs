@@ -235,15 +235,20 @@ impl TenantSql<'_> {
         schema.table_ids().filter(|table| !copied[table.index()] && names(table)).collect()
     }
 
+    /// Writes a row's rowid; `None` where it has none, or none that could be named.
+    pub(super) fn rowid_of(&self, alias: &str, table: TableId) -> Option<String> {
+        let schema = &self.plan.source;
+        // A column of that name hides the rowid.
+        let name = ["rowid", "_rowid_", "oid"].into_iter().find(|name| schema.find_column(table, name).is_none())?;
+        (!schema.table(table).without_rowid).then(|| format!("{alias}.{name}"))
+    }
+
     /// Writes what identifies a row: its rowid, or its key where it has none.
     pub(super) fn row_of(&self, alias: &str, table: TableId) -> String {
         let schema = &self.plan.source;
-        let described = schema.table(table);
-        // A column of that name hides the rowid.
-        let rowid = ["rowid", "_rowid_", "oid"].into_iter().find(|name| schema.find_column(table, name).is_none());
-        match (rowid, described.primary_key) {
-            (Some(rowid), _) if !described.without_rowid => format!("{alias}.{rowid}"),
-            (_, Some(key)) => {
+        match (self.rowid_of(alias, table), schema.table(table).primary_key) {
+            (Some(rowid), _) => rowid,
+            (None, Some(key)) => {
                 let parts = schema.key(key).columns.iter();
                 // Not by quote(), which ends a text at its first NUL and so takes two keys for one.
                 let part = |&key: &ColumnId| {

@@ -263,14 +263,7 @@ impl<'p> TenantSql<'p> {
     /// Writes what the rows of [`TenantSql::rows`] can be told apart by in ranges; `None` where they have no rowid.
     pub fn rowid(&self, target: TableId) -> Option<String> {
         let table = self.plan.rewritten.source_tables[target.index()];
-        let described = self.plan.source.table(table);
-        if described.without_rowid || self.plan.tenancy.is_created(table) {
-            return None;
-        }
-        // A column of that name hides the rowid.
-        let mut names = ["rowid", "_rowid_", "oid"].into_iter();
-        let name = names.find(|name| self.plan.source.find_column(table, name).is_none())?;
-        Some(format!("s.{name}"))
+        self.rowid_of("s", table).filter(|_| !self.plan.tenancy.is_created(table))
     }
 
     /// Writes the tenant of the row that a foreign key refers to, and joins what it stands in.
