@@ -120,15 +120,7 @@ impl Database {
         f: impl Fn(&Value<'_>) -> Option<SharedValue> + Send + 'static,
     ) -> Result<(), Diagnostic> {
         let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
-        let call = move |context: &Context<'_>| {
-            Ok(f(&match context.get_raw(0) {
-                ValueRef::Null => Value::Null,
-                ValueRef::Integer(number) => Value::Integer(number),
-                ValueRef::Real(number) => Value::Real(number),
-                ValueRef::Text(text) => Value::Text(Cow::Borrowed(text)),
-                ValueRef::Blob(blob) => Value::Blob(Cow::Borrowed(blob)),
-            }))
-        };
+        let call = move |context: &Context<'_>| Ok(f(&from_rusqlite(context.get_raw(0))));
         self.connection().create_scalar_function(name, 1, flags, call).map_err(|error| self.failed(&error))
     }
 
@@ -222,6 +214,16 @@ impl ToSql for SharedValue {
             Shared::Short(bytes, length) => ValueRef::Text(&bytes[..usize::from(*length)]),
             Shared::Any(value) => to_rusqlite(value),
         }))
+    }
+}
+
+pub(super) fn from_rusqlite(value: ValueRef<'_>) -> Value<'_> {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Text(text) => Value::Text(Cow::Borrowed(text)),
+        ValueRef::Blob(blob) => Value::Blob(Cow::Borrowed(blob)),
     }
 }
 

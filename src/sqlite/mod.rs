@@ -5,7 +5,7 @@
 //! `reader`, `clauses`, `key_parts`, `index_clauses`), expressions by sqlparser (`repair`, `expr`). The two are compared statement
 //! by statement (`agreement`) and put together (`assemble`, `references`).
 //!
-//! Rows are read from a copy (`source_file`, `snapshot`, `file_copy`) through one guarded connection a thread (`database`),
+//! Rows are read from a copy (`source_file`, `snapshot`, `file_copy`) through one guarded connection a thread (`database`, `fold`),
 //! and whole tables of a large one straight from its pages (`table_scan`, `page_file`, `record`).
 //! A run keeps its copy in a folder of its own (`work_dir`), can keep the application from writing (`freeze`), and finds out
 //! whether it has written since (`source_state`).
@@ -19,6 +19,7 @@ mod differences;
 mod editor;
 mod expr;
 mod file_copy;
+mod fold;
 mod freeze;
 mod functions;
 #[cfg(test)]
@@ -53,6 +54,7 @@ mod work_dir;
 pub use database::{Database, SharedValue, spill_failed, version};
 pub use differences::schema_differences;
 pub use editor::Editor;
+pub use fold::RowValues;
 pub use freeze::{Frozen, make_room_for_frozen};
 pub use read::{read_schema, read_source, schema_hash};
 pub use row_expression::row_expression;

@@ -9,6 +9,7 @@ use crate::plan::Plan;
 use crate::schema::TableId;
 use crate::sqlite::{Database, Snapshot};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 /// One of several files that went into one target: all its rows are those of one tenant, or shared.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +54,7 @@ impl<'s> FileSide<'s> {
     /// Derives the tenants of the files' rows, and sums these up, table by table; what files share counts once.
     pub fn read(
         &mut self,
-        tables: &[Option<TableRows>],
+        tables: &[Option<Arc<TableRows>>],
         hasher: RowHasher,
         progress: &mut dyn FnMut(&str, u64),
     ) -> Result<Vec<Option<Groups>>, Diagnostic> {

@@ -57,6 +57,7 @@ use file_side::FileSide;
 use readable::Readable;
 use rows::{Row, TableRows};
 use source_side::SourceSide;
+use std::sync::Arc;
 use std::thread;
 use sums::RowHasher;
 use target_side::TargetSide;
@@ -141,8 +142,8 @@ fn prove(
     let tenants = TenantSql::new(plan);
     let hasher = RowHasher::random();
     let schema = &plan.rewritten.target;
-    let rows = |table| readable.obstacle(table).is_none().then(|| TableRows::new(plan, &tenants, table));
-    let tables: Vec<Option<TableRows>> = schema.table_ids().map(rows).collect();
+    let rows = |table| readable.obstacle(table).is_none().then(|| Arc::new(TableRows::new(plan, &tenants, table)));
+    let tables: Vec<Option<Arc<TableRows>>> = schema.table_ids().map(rows).collect();
     let foreign_keys: Vec<ForeignKeyId> = schema.tables.iter().flat_map(|table| table.foreign_keys.clone()).collect();
     let given_out = match &origin {
         Origin::Database(source, _) => {

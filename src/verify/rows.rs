@@ -11,10 +11,11 @@ use crate::ident::{literal, quote, quote_list, visible};
 use crate::plan::Plan;
 use crate::postgres::CopyOut;
 use crate::rewrite::ColumnValue;
-use crate::schema::{Affinity, ColumnId, PgType, TableId};
+use crate::schema::{Affinity, ColumnId, PgType, TableId, Value};
 use crate::spec::{Conversion, TenantIds};
-use crate::sqlite::Database;
+use crate::sqlite::{Database, RowValues};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Reads one table on both sides.
 pub(super) struct TableRows {
@@ -133,26 +134,61 @@ impl TableRows {
         f: &mut dyn FnMut(&Row),
     ) -> Result<(), Diagnostic> {
         let mut row = Row::default();
-        let sql = match condition {
-            None => Cow::Borrowed(&self.source_sql),
-            Some(condition) => Cow::Owned(format!("{} WHERE {condition}", self.source_sql)),
-        };
+        let sql = self.source_sql(condition);
         source.for_each_row(&sql, &[], &mut |values| {
             row.clear();
-            for (position, (value, (_, data_type))) in values.iter().zip(&self.columns).enumerate() {
-                let renamed = match self.new_ids[position] {
-                    true => new_id(&self.ids, value, self.id_affinity, *data_type),
-                    false => None,
-                };
-                let value = renamed.as_ref().unwrap_or(value);
-                row.push(|bytes| match &self.conversions[position] {
-                    Some(rule) => Canonical::read(value, *data_type, rule).encode_any(bytes),
-                    None => encode_sqlite(value, *data_type, bytes),
-                });
-            }
+            values.iter().enumerate().for_each(|(position, value)| self.encode(position, value, &mut row));
             f(&row);
             Ok::<(), Diagnostic>(())
         })
+    }
+
+    /// Calls `f` with every row of the source that meets a condition and with `state`, and returns what has become of it.
+    ///
+    /// As [`TableRows::for_each_in_source_where`], in less time, but nothing is heard of the rows before they are all read.
+    pub fn fold_source<S: Send + 'static>(
+        self: &Arc<Self>,
+        source: &Database,
+        condition: Option<&str>,
+        state: S,
+        f: impl Fn(&mut S, &Row) + Send + 'static,
+    ) -> Result<S, Diagnostic> {
+        let width = self.columns.len();
+        if width > Database::MOST_FOLDED {
+            let mut state = state;
+            self.for_each_in_source_where(source, condition, &mut |row| f(&mut state, row))?;
+            return Ok(state);
+        }
+        let rows = Arc::clone(self);
+        let each = move |(row, state): &mut (Row, S), values: &RowValues<'_>| {
+            row.clear();
+            (0..width).for_each(|position| rows.encode(position, &values.get(position), row));
+            f(state, row);
+        };
+        let folded = source.fold(&self.source_sql(condition), width, (Row::default(), state), each)?;
+        Ok(folded.1)
+    }
+
+    /// Writes the query for the rows of the source that meet a condition, its columns those of the target.
+    fn source_sql(&self, condition: Option<&str>) -> Cow<'_, str> {
+        match condition {
+            None => Cow::Borrowed(&self.source_sql),
+            Some(condition) => Cow::Owned(format!("{} WHERE {condition}", self.source_sql)),
+        }
+    }
+
+    /// Adds what a column is to hold, by a value of the source.
+    fn encode(&self, position: usize, value: &Value<'_>, row: &mut Row) {
+        let data_type = self.columns[position].1;
+        let renamed = match self.new_ids[position] {
+            true => new_id(&self.ids, value, self.id_affinity, data_type),
+            false => None,
+        };
+        let value = renamed.as_ref().unwrap_or(value);
+        row.push(|bytes| match &self.conversions[position] {
+            Some(rule) => Canonical::read(value, data_type, rule).encode_any(bytes),
+            None => encode_sqlite(value, data_type, bytes),
+        });
     }
 
     /// Calls `f` with every row that the target has.

@@ -11,7 +11,7 @@ use crate::plan::Plan;
 use crate::schema::TableId;
 use crate::sqlite::Database;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 
 /// What is to be read, and how.
@@ -20,7 +20,7 @@ pub(super) struct SourceSide<'a> {
     pub tenants: &'a TenantSql<'a>,
     pub hasher: RowHasher,
     /// The tables that can be read, in the order of the plan.
-    pub tables: &'a [Option<TableRows>],
+    pub tables: &'a [Option<Arc<TableRows>>],
 }
 
 /// What the connections share while they work.
@@ -108,14 +108,21 @@ impl SourceSide<'_> {
     fn work(&self, shared: &Shared, number: usize, database: &Database, progress: &mut dyn FnMut(&str, u64)) {
         let mut read_all = || {
             let mut made = self.tenants.begin(database)?;
-            while let Some(Unread { table, needed, condition, .. }) = shared.take(number, &made) {
+            while let Some(Unread { table, rows: about, needed, condition }) = shared.take(number, &made) {
                 self.tenants.derive_needed(database, &needed, &mut made)?;
                 let Some(rows) = &self.tables[table.index()] else { continue };
-                let read = &mut |more| {
+                let mut read = |more| {
                     let count = shared.count(table, more);
                     progress(&rows.name, count);
                 };
-                let groups = sums::of_source(rows, self.hasher, database, condition.as_deref(), read)?;
+                let groups = match condition {
+                    None if about > 2 * PART => sums::of_source(rows, self.hasher, database, &mut read)?,
+                    condition => {
+                        let (groups, count) = sums::of_part(rows, self.hasher, database, condition.as_deref())?;
+                        read(count);
+                        groups
+                    }
+                };
                 shared.lock().groups[table.index()].get_or_insert_default().append(groups);
             }
             Ok(())

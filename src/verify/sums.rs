@@ -13,6 +13,7 @@ use siphasher::sip128::SipHasher13;
 use std::collections::hash_map;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
 
 /// How many rows are read between two calls for progress.
 const STEP: u64 = 50_000;
@@ -112,17 +113,16 @@ pub(super) struct Sums {
     pub differing: BTreeSet<Vec<u8>>,
 }
 
-/// Reads a table of the source, or those of its rows that meet a condition; `read` is told how many more have been read.
+/// Reads a table of the source; `read` is told how many more rows have been read.
 pub(super) fn of_source(
     rows: &TableRows,
     hasher: RowHasher,
     source: &Database,
-    condition: Option<&str>,
     read: &mut dyn FnMut(u64),
 ) -> Result<Groups, Diagnostic> {
     let mut groups = Groups::default();
     let mut count = 0;
-    rows.for_each_in_source_where(source, condition, &mut |row| {
+    rows.for_each_in_source(source, &mut |row| {
         groups.add(rows.tenant_of(row), hasher.hash(row));
         count += 1;
         if count == STEP {
@@ -132,6 +132,21 @@ pub(super) fn of_source(
     })?;
     read(count);
     Ok(groups)
+}
+
+/// Reads the rows of the source that meet a condition, few enough not to be heard of before their end, and says how many there
+/// are.
+pub(super) fn of_part(
+    rows: &Arc<TableRows>,
+    hasher: RowHasher,
+    source: &Database,
+    condition: Option<&str>,
+) -> Result<(Groups, u64), Diagnostic> {
+    let table = Arc::clone(rows);
+    rows.fold_source(source, condition, (Groups::default(), 0), move |(groups, count), row| {
+        groups.add(table.tenant_of(row), hasher.hash(row));
+        *count += 1;
+    })
 }
 
 /// Compares the sums of each tenant.

@@ -12,7 +12,7 @@ use crate::diagnostic::Diagnostic;
 use crate::plan::Plan;
 use crate::postgres::{Connection, CopyOut};
 use crate::schema::{ForeignKeyId, TableId};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What is to be read, and how.
 pub(super) struct TargetSide<'a> {
@@ -20,7 +20,7 @@ pub(super) struct TargetSide<'a> {
     pub readable: &'a Readable,
     pub hasher: RowHasher,
     /// The tables that can be read, in the order of the plan.
-    pub tables: &'a [Option<TableRows>],
+    pub tables: &'a [Option<Arc<TableRows>>],
     /// The foreign keys, in the order of the plan.
     pub foreign_keys: &'a [ForeignKeyId],
     /// The greatest number that each table of the source ever gave out, where it promises not to give it out again.
