@@ -5,8 +5,9 @@ use super::copy_in::{HEADER, io_error};
 use crate::diagnostic::Diagnostic;
 use std::io::BufRead;
 
-/// Called with the fields of a row, in the binary form of their types, `None` for NULL.
-pub type EachRow<'f> = dyn FnMut(&[Option<&[u8]>]) -> Result<(), Diagnostic> + 'f;
+/// Called with the fields of a row, in the binary form of their types, `None` for NULL; and with all of them as they lie, each
+/// behind its length in four bytes, which is -1 for NULL.
+pub type EachRow<'f> = dyn FnMut(&[Option<&[u8]>], &[u8]) -> Result<(), Diagnostic> + 'f;
 
 /// Reads rows back.
 pub trait CopyOut {
@@ -136,10 +137,11 @@ impl Decoder {
                 break;
             }
             slices.clear();
+            let first = cursor.at;
             if !find_fields(count, &mut cursor, &mut slices).map_err(bad)? {
                 break;
             }
-            row(&slices).map_err(Failure::Row)?;
+            row(&slices, &bytes[first..cursor.at]).map_err(Failure::Row)?;
             self.rows += 1;
             used = cursor.at;
         }
@@ -234,7 +236,11 @@ mod tests {
 
     fn collect(reader: &mut impl BufRead) -> Result<Rows, Diagnostic> {
         let mut rows = Rows::new();
-        let mut row = |fields: &[Option<&[u8]>]| {
+        let mut row = |fields: &[Option<&[u8]>], bytes: &[u8]| {
+            let lengths = fields.iter().map(|field| field.map_or(-1, |field| field.len() as i32).to_be_bytes());
+            let lying =
+                lengths.zip(fields).flat_map(|(length, field)| [&length[..], field.unwrap_or_default()].concat());
+            assert_eq!(lying.collect::<Vec<u8>>(), bytes);
             rows.push(fields.iter().map(|field| field.map(<[u8]>::to_vec)).collect());
             Ok(())
         };
@@ -294,7 +300,7 @@ mod tests {
         let sql = "SELECT n::bigint, CASE WHEN n % 10 > 0 THEN 'row ' || n END, repeat('x', CASE n WHEN 500 THEN 3000000 END) \
                    FROM generate_series(0, 99999) n";
         let (mut next, mut nulls, mut longest) = (0_i64, 0, 0);
-        let count = connection.copy_out(sql, "read", &mut |fields| {
+        let count = connection.copy_out(sql, "read", &mut |fields, _| {
             assert_eq!(fields[0], Some(&next.to_be_bytes()[..]));
             match fields[1] {
                 Some(text) => assert_eq!(text, format!("row {next}").as_bytes()),
@@ -310,11 +316,11 @@ mod tests {
     #[test]
     fn an_error_of_the_caller_or_of_the_server_comes_back_and_leaves_a_usable_connection() {
         let mut connection = testing::connect(&testing::database());
-        let stop = &mut |_: &[Option<&[u8]>]| Err(Diagnostic::error("stop", "stopped"));
+        let stop = &mut |_: &[Option<&[u8]>], _: &[u8]| Err(Diagnostic::error("stop", "stopped"));
         let error = connection.copy_out("SELECT generate_series(1, 10000)", "read", stop).unwrap_err();
         assert_eq!(error.code, "stop");
         let sql = "SELECT 1 / (n - 500) FROM generate_series(1, 1000) n";
-        let error = connection.copy_out(sql, "read the numbers", &mut |_| Ok(())).unwrap_err();
+        let error = connection.copy_out(sql, "read the numbers", &mut |_, _| Ok(())).unwrap_err();
         assert_eq!(error.code, "value-refused");
         assert!(error.message.contains("read the numbers"), "{error:?}");
         assert_eq!(testing::column(&mut connection, "SELECT 1"), ["1"]);

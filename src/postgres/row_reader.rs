@@ -165,7 +165,7 @@ mod tests {
 
     fn numbers(reader: &mut RowReader, query: &str) -> Result<Vec<i64>, Diagnostic> {
         let mut found = Vec::new();
-        reader.copy_out(query, "read", &mut |fields| {
+        reader.copy_out(query, "read", &mut |fields, _| {
             let number = fields[0].and_then(|field| field.try_into().ok()).map(i64::from_be_bytes);
             found.push(number.unwrap());
             Ok(())
@@ -214,7 +214,7 @@ mod tests {
         let error =
             numbers(&mut reader, "SELECT (1 / (n - 50000))::bigint FROM generate_series(1, 60000) n").unwrap_err();
         assert_eq!(error.code, "value-refused");
-        let stop = &mut |_: &[Option<&[u8]>]| Err(Diagnostic::error("stop", "stopped"));
+        let stop = &mut |_: &[Option<&[u8]>], _: &[u8]| Err(Diagnostic::error("stop", "stopped"));
         let error = reader.copy_out("SELECT generate_series(1, 100000)", "read", stop).unwrap_err();
         assert_eq!(error.code, "stop");
         assert_eq!(numbers(&mut reader, "SELECT 7::bigint"), Ok(vec![7]));

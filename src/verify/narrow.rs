@@ -3,7 +3,6 @@
 //! Two passes over the differing tenants, in bounded memory: the first spreads the rows over buckets by key and finds
 //! those whose sums differ; the second keeps the rows of the first few such buckets and compares them one by one.
 
-use super::canonical::shown;
 use super::proof::{EXAMPLES, RowDifference, RowDifferenceKind};
 use super::rows::{Row, TableRows};
 use super::sums::RowHasher;
@@ -88,7 +87,12 @@ fn differences(rows: &TableRows, mut sides: Sides) -> Vec<RowDifference> {
         matched.push(expected);
     }
     for (expected, present) in pairs(&mut sides, |_, _| true) {
-        add(&expected, RowDifferenceKind::WrongTenant { found_in: shown(rows.tenant_of(&present)) });
+        add(
+            &expected,
+            RowDifferenceKind::WrongTenant {
+                found_in: rows.shown_tenant(rows.tenant_of(&present)).unwrap_or_default(),
+            },
+        );
     }
     for expected in &sides.source {
         add(expected, RowDifferenceKind::Missing);

@@ -1,6 +1,6 @@
 //! The rows of one table from either side, as encoded canonical values in the order of the target's columns.
 
-use super::canonical::{Canonical, encode_postgres, encode_sqlite, shown};
+use super::canonical::{Canonical, InPlace, encode_postgres, encode_sqlite, shown};
 use super::new_ids::new_id;
 use super::parts::Part;
 use super::proof::KeyPart;
@@ -23,6 +23,8 @@ pub(super) struct TableRows {
     pub name: String,
     /// The target's columns in order.
     pub columns: Vec<(String, PgType)>,
+    /// How what the server sends becomes canonical without being read, where it does.
+    in_place: Option<InPlace>,
     /// Where the tenant stands; `None` for a shared table.
     tenant: Option<usize>,
     /// Where the key without the tenant stands; empty for a table without a key.
@@ -53,6 +55,17 @@ impl Row {
     fn push(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
         encode(&mut self.bytes);
         self.ends.push(self.bytes.len());
+    }
+
+    /// Takes all fields as they lie in what the server has sent; false where that does not do.
+    fn take(&mut self, fields: &[Option<&[u8]>], bytes: &[u8], in_place: &InPlace) -> bool {
+        self.bytes.extend_from_slice(bytes);
+        let mut end = 0;
+        self.ends.extend(fields.iter().map(|field| {
+            end += 4 + field.map_or(0, <[u8]>::len);
+            end
+        }));
+        in_place.settle(&mut self.bytes, &self.ends)
     }
 
     fn clear(&mut self) {
@@ -104,6 +117,7 @@ impl TableRows {
                 })
                 .collect(),
             name: described.name.clone(),
+            in_place: InPlace::new(described.columns.iter().map(|&id| target.column(id).data_type)),
             columns: described
                 .columns
                 .iter()
@@ -186,7 +200,7 @@ impl TableRows {
         };
         let value = renamed.as_ref().unwrap_or(value);
         row.push(|bytes| match &self.conversions[position] {
-            Some(rule) => Canonical::read(value, data_type, rule).encode_any(bytes),
+            Some(rule) => Canonical::read(value, data_type, rule).encode(data_type, bytes),
             None => encode_sqlite(value, data_type, bytes),
         });
     }
@@ -210,10 +224,13 @@ impl TableRows {
             false => format!("{} WHERE {}", self.target_sql, conditions.join(" AND ")),
         };
         let purpose = format!("read the rows of {} back", visible(&self.name));
-        let each = &mut |fields: &[Option<&[u8]>]| {
+        let each = &mut |fields: &[Option<&[u8]>], bytes: &[u8]| {
             row.clear();
-            for (field, (_, data_type)) in fields.iter().zip(&self.columns) {
-                row.push(|bytes| encode_postgres(*field, *data_type, bytes));
+            if !self.in_place.as_ref().is_some_and(|in_place| row.take(fields, bytes, in_place)) {
+                row.clear();
+                for (field, (_, data_type)) in fields.iter().zip(&self.columns) {
+                    row.push(|bytes| encode_postgres(*field, *data_type, bytes));
+                }
             }
             f(&row);
             Ok(())
@@ -251,14 +268,16 @@ impl TableRows {
 
     /// Shows a row's key.
     pub fn shown_key(&self, row: &Row) -> Vec<KeyPart> {
-        let part =
-            |&column: &usize| KeyPart { column: self.columns[column].0.clone(), value: shown(row.column(column)) };
+        let part = |&column: &usize| {
+            let (name, data_type) = &self.columns[column];
+            KeyPart { column: name.clone(), value: shown(row.column(column), *data_type) }
+        };
         self.key.iter().map(part).collect()
     }
 
     /// Shows an encoded tenant; `None` for a shared table.
     pub fn shown_tenant(&self, tenant: &[u8]) -> Option<String> {
-        self.has_tenants().then(|| shown(tenant))
+        self.tenant.map(|column| shown(tenant, self.columns[column].1))
     }
 }
 

@@ -13,7 +13,7 @@ use super::readable::Readable;
 use super::rows::{Row, TableRows};
 use super::sums::RowHasher;
 use super::tenant_sql::TenantSql;
-use super::{canonical::shown, foreign_keys, sequences, verify_catalog, verify_isolation};
+use super::{foreign_keys, sequences, verify_catalog, verify_isolation};
 use crate::diagnostic::Diagnostic;
 use crate::plan::Plan;
 use crate::postgres::Connection;
@@ -271,7 +271,7 @@ fn name_moved(
             since.moved_examples.push(RowDifference {
                 tenant: rows.shown_tenant(was),
                 key: rows.shown_key(row),
-                kind: RowDifferenceKind::WrongTenant { found_in: shown(is) },
+                kind: RowDifferenceKind::WrongTenant { found_in: rows.shown_tenant(is).unwrap_or_default() },
             });
         }
     })

@@ -18,7 +18,7 @@ pub(in crate::verify) fn fits(
     conversion: Option<&Conversion>,
 ) -> bool {
     match form {
-        Canonical::Unconvertible(..) | Canonical::Unreadable(_) => false,
+        Canonical::Unconvertible(..) => false,
         Canonical::Decimal(number) => {
             let has_exponent =
                 matches!(value, Value::Text(text) if text.iter().any(|byte| byte.eq_ignore_ascii_case(&b'e')));
