@@ -19,8 +19,14 @@ use rusqlite::{Connection, OpenFlags};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+/// The size in bytes from which on it takes long to bring a copy to the disk.
+const LARGE: u64 = 16 << 20;
 
 /// How often a snapshot is begun again because the source changed under it.
 const ATTEMPTS: usize = 5;
@@ -40,6 +46,8 @@ pub struct Snapshot {
     pub blocked: Option<Duration>,
     /// The source as it was, to find out whether it has been written to since; `None` where it is frozen.
     pub source_state: Option<SourceState>,
+    /// Brings the copy to the disk while other work goes on.
+    on_its_way: Mutex<Option<JoinHandle<io::Result<()>>>>,
 }
 
 /// Where a copy lies.
@@ -90,6 +98,7 @@ impl Snapshot {
             source_bytes: source_file::size(source),
             blocked: None,
             source_state,
+            on_its_way: Mutex::default(),
         };
         // Made first, so that whatever fails takes the file away.
         let mut snapshot = empty(place, None);
@@ -136,6 +145,7 @@ impl Snapshot {
             source_bytes: self.source_bytes,
             blocked: None,
             source_state: None,
+            on_its_way: Mutex::default(),
         };
         let path = copy.path();
         std::fs::copy(self.path(), &path).map_err(|error| E::from(failed(&path, &error)))?;
@@ -150,7 +160,27 @@ impl Snapshot {
     /// Looks at a copy that an earlier run has kept.
     pub(super) fn kept(path: PathBuf, source_state: Option<SourceState>) -> io::Result<Self> {
         let (hash, bytes) = hash(&path)?;
-        Ok(Self { place: Place::Kept(path), hash, bytes, source_bytes: bytes, blocked: None, source_state })
+        let on_its_way = Mutex::default();
+        Ok(Self { place: Place::Kept(path), hash, bytes, source_bytes: bytes, blocked: None, source_state, on_its_way })
+    }
+
+    /// Begins to bring a copy to the disk that is to stay, where it is so large that it would be waited for at the end.
+    pub(super) fn send_to_disk(&self) {
+        if self.bytes < LARGE {
+            return;
+        }
+        if let Ok(file) = File::open(self.path()) {
+            *self.on_its_way.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(thread::spawn(move || file.sync_data()));
+        }
+    }
+
+    /// Makes sure that the copy has reached the disk.
+    pub(super) fn reach_disk(&self) -> io::Result<()> {
+        let on_its_way = self.on_its_way.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // The system tells of a page that could not be written once only.
+        let arrived = on_its_way.map_or(Ok(()), |thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        arrived.and_then(|()| File::open(self.path())?.sync_all())
     }
 
     /// Says that the copy has got a place to stay.
@@ -277,7 +307,7 @@ fn backup(source: &Path, file: &SourceFile, path: &Path, max_block: Option<Durat
                     }
                     _ => {}
                 },
-                Ok(_) if started.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(20)),
+                Ok(_) if started.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(20)),
                 Ok(_) => return Err(busy(source)),
                 Err(error) if cannot_write(&error) => return Err(write_failed(error)),
                 Err(error) => return Err(unreadable(source, &error)),

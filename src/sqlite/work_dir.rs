@@ -67,7 +67,9 @@ impl WorkDir {
         self.taken.set(self.taken.get() + 1);
         let path = self.path.join(format!("{}{}{}", PART.0, self.taken.get(), PART.1));
         new_file(&path).map_err(|error| unusable(&self.path, &error))?;
-        Snapshot::take_to(source, path, taking)
+        let snapshot = Snapshot::take_to(source, path, taking)?;
+        snapshot.send_to_disk();
+        Ok(snapshot)
     }
 
     /// Keeps a snapshot that was taken into the folder: it stays there under the name of its hash.
@@ -97,9 +99,11 @@ impl WorkDir {
 
     /// Makes sure that a snapshot which is kept has reached the disk.
     pub fn settle(&self, snapshot: &Snapshot) -> Result<(), Diagnostic> {
-        let Some(path) = snapshot.kept_at() else { return Ok(()) };
-        let synced = |path: &Path| File::open(path).and_then(|file| file.sync_all());
-        synced(path).and_then(|()| synced(&self.path)).map_err(|error| unusable(&self.path, &error))
+        if snapshot.kept_at().is_none() {
+            return Ok(());
+        }
+        let folder = || File::open(&self.path).and_then(|folder| folder.sync_all());
+        snapshot.reach_disk().and_then(|()| folder()).map_err(|error| unusable(&self.path, &error))
     }
 
     /// Finds the snapshot of a hash and makes sure that it is what it was; `None` where the folder has none.

@@ -106,8 +106,8 @@ fn a_locked_database_is_waited_for() {
     let path = folder.path().join("app.db");
     let application = create(&path, "DELETE");
     application.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    let waiter = std::thread::spawn(move || rows(&path));
-    std::thread::sleep(Duration::from_millis(200));
+    let waiter = thread::spawn(move || rows(&path));
+    thread::sleep(Duration::from_millis(200));
     application.execute_batch("COMMIT").unwrap();
     assert_eq!(waiter.join().unwrap(), 2, "it waits for the lock");
 }
@@ -151,7 +151,7 @@ fn an_application_may_go_on_writing() {
     application.execute_batch("CREATE TABLE u(a)").unwrap();
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let stopped = std::sync::Arc::clone(&stop);
-    let writer = std::thread::spawn(move || {
+    let writer = thread::spawn(move || {
         let mut written = 0;
         while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
             application.execute_batch("BEGIN; INSERT INTO t VALUES (3); INSERT INTO u VALUES (3); COMMIT").unwrap();
@@ -175,8 +175,7 @@ fn threads_read_side_by_side() {
     drop(create(&path, "WAL"));
     let snapshot = Snapshot::take(&path).unwrap();
     let count = || snapshot.open().unwrap().query_integer("SELECT count(*) FROM t", &[]).unwrap();
-    let counts =
-        std::thread::scope(|scope| [scope.spawn(count), scope.spawn(count)].map(|thread| thread.join().unwrap()));
+    let counts = thread::scope(|scope| [scope.spawn(count), scope.spawn(count)].map(|thread| thread.join().unwrap()));
     assert_eq!(counts, [2, 2]);
 }
 
