@@ -15,6 +15,20 @@ pub(super) fn field(value: &Value<'_>, data_type: PgType, out: &mut Vec<u8>) -> 
         out.extend_from_slice(&(-1_i32).to_be_bytes());
         return Ok(());
     }
+    // What most fields are is written in one piece.
+    match (data_type, value) {
+        (PgType::Bigint, Value::Integer(number)) => {
+            let number = planted!(IntegerThroughDouble, *number, *number as f64 as i64);
+            let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
+            out.extend_from_slice(&[0, 0, 0, 8, a, b, c, d, e, f, g, h]);
+            return Ok(());
+        }
+        (PgType::Boolean, Value::Integer(number @ (0 | 1))) => {
+            out.extend_from_slice(&[0, 0, 0, 1, *number as u8]);
+            return Ok(());
+        }
+        _ => {}
+    }
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
     match body(value, data_type, out) {
@@ -33,7 +47,6 @@ pub(super) fn field(value: &Value<'_>, data_type: PgType, out: &mut Vec<u8>) -> 
 fn body(value: &Value<'_>, data_type: PgType, out: &mut Vec<u8>) -> Result<(), String> {
     let misfit = || Err(format!("{} in a column of type {data_type}", stored(value)));
     match (data_type, value) {
-        (PgType::Boolean, Value::Integer(number @ (0 | 1))) => out.push(*number as u8),
         (PgType::Boolean, Value::Integer(_)) => {
             return Err("an integer other than 0 and 1 in a boolean column".to_owned());
         }
@@ -42,10 +55,6 @@ fn body(value: &Value<'_>, data_type: PgType, out: &mut Vec<u8>) -> Result<(), S
             b"f" | b"false" => out.push(planted!(AnyWordIsTrue, 0, 1)),
             _ => return Err("a text other than t, true, f and false in a boolean column".to_owned()),
         },
-        (PgType::Bigint, Value::Integer(number)) => {
-            let number = planted!(IntegerThroughDouble, *number, *number as f64 as i64);
-            out.extend_from_slice(&number.to_be_bytes());
-        }
         (PgType::Integer, Value::Integer(number)) => {
             out.extend_from_slice(&i32::try_from(*number).map_err(|_| out_of_range(data_type))?.to_be_bytes());
         }
@@ -86,6 +95,9 @@ fn body(value: &Value<'_>, data_type: PgType, out: &mut Vec<u8>) -> Result<(), S
         (PgType::Text | PgType::Citext | PgType::Varchar(None), Value::Text(text)) => {
             let text = storable(text)?;
             out.extend_from_slice(planted!(SpacesTrimmed, text, text.trim_end()).as_bytes());
+        }
+        (PgType::Varchar(Some(length)), Value::Text(text)) if text.len() <= length as usize && is_plain(text) => {
+            out.extend_from_slice(text);
         }
         (PgType::Varchar(Some(length)) | PgType::Char(length), Value::Text(text)) => {
             let text = storable(text)?;
@@ -172,6 +184,19 @@ pub(super) fn storable(text: &[u8]) -> Result<&str, String> {
         return Err("a text with a NUL character, which PostgreSQL refuses".to_owned());
     }
     utf8(text)
+}
+
+/// Says whether a text is ASCII without a NUL, as most are: it is looked at once, eight characters at a time.
+fn is_plain(text: &[u8]) -> bool {
+    const HIGHEST_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let (words, rest) = text.as_chunks();
+    let is_plain = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        // Where a byte is zero one is borrowed for it, and its highest bit is set.
+        (word | word.wrapping_sub(ONES)) & HIGHEST_BITS == 0
+    };
+    words.iter().all(is_plain) && rest.iter().all(|byte| (1..0x80).contains(byte))
 }
 
 /// Reads `YYYY-MM-DD` and nothing else: no words, no compact form, no month that has not got the day.
@@ -330,6 +355,21 @@ mod tests {
         assert!(encoded(&text("a\0b"), PgType::Text).is_err());
         assert!(encoded(&Value::Text(Cow::Borrowed(&[0xff])), PgType::Text).is_err());
         assert!(encoded(&Value::Blob(Cow::Borrowed(b"a")), PgType::Text).is_err());
+    }
+
+    #[test]
+    fn a_nul_or_a_letter_beyond_ascii_is_found_wherever_it_stands() {
+        for length in 0..20 {
+            let plain: Vec<u8> = (0..length).map(|position| [1, b'a', 0x7f][position % 3]).collect();
+            assert!(is_plain(&plain));
+            for position in 0..length {
+                for byte in [0, 0x80, 0xff] {
+                    let mut other = plain.clone();
+                    other[position] = byte;
+                    assert!(!is_plain(&other), "{other:?}");
+                }
+            }
+        }
     }
 
     #[test]
