@@ -27,7 +27,7 @@ impl Database {
     /// The most columns that a function can take: what the guards allow.
     pub const MOST_FOLDED: usize = 127;
 
-    /// Calls `each` with every row of a query of so many columns and with `state`, in the query's order, and returns what has
+    /// Calls `each` with every row of a query of so many columns, at least one, and with `state`, in the query's order, and returns what has
     /// become of the state.
     ///
     /// # Errors
@@ -50,8 +50,8 @@ impl Database {
         let sql =
             format!("WITH \"tenantry rows\"({columns}) AS ({sql}) SELECT {NAME}({columns}) FROM \"tenantry rows\"");
         let ran = connection.query_row(&sql, [], |_| Ok(())).map_err(failed);
-        connection.remove_function(NAME, arguments).map_err(failed)?;
-        ran?;
+        let removed = connection.remove_function(NAME, arguments).map_err(failed);
+        ran.and(removed)?;
         let state = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
         state.ok_or_else(|| Diagnostic::error("sqlite-query", "SQLite did not end a query that it began"))
     }

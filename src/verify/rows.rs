@@ -151,7 +151,9 @@ impl TableRows {
         let sql = self.source_sql(condition);
         source.for_each_row(&sql, &[], &mut |values| {
             row.clear();
-            values.iter().enumerate().for_each(|(position, value)| self.encode(position, value, &mut row));
+            // Of a table without columns there is still a value to select.
+            let columns = values.iter().take(self.columns.len()).enumerate();
+            columns.for_each(|(position, value)| self.encode(position, value, &mut row));
             f(&row);
             Ok::<(), Diagnostic>(())
         })
@@ -168,7 +170,7 @@ impl TableRows {
         f: impl Fn(&mut S, &Row) + Send + 'static,
     ) -> Result<S, Diagnostic> {
         let width = self.columns.len();
-        if width > Database::MOST_FOLDED {
+        if !(1..=Database::MOST_FOLDED).contains(&width) {
             let mut state = state;
             self.for_each_in_source_where(source, condition, &mut |row| f(&mut state, row))?;
             return Ok(state);
@@ -225,6 +227,10 @@ impl TableRows {
         };
         let purpose = format!("read the rows of {} back", visible(&self.name));
         let each = &mut |fields: &[Option<&[u8]>], bytes: &[u8]| {
+            if fields.len() != self.columns.len() {
+                let message = format!("failed to {purpose}: a row has other columns than were asked for");
+                return Err(Diagnostic::error("unexpected-answer", message));
+            }
             row.clear();
             if !self.in_place.as_ref().is_some_and(|in_place| row.take(fields, bytes, in_place)) {
                 row.clear();
