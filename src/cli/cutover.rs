@@ -278,6 +278,9 @@ fn steps(arguments: &Arguments, project: &mut Project, progress: &mut Progress) 
             _ => {}
         }
     }
+    if !arguments.dry_run {
+        snapshot.send_to_disk();
+    }
     progress.count(plan, &snapshot);
     progress.phase("audit");
     let read = &mut |table: &str, rows| progress.rows(table, rows);
@@ -393,6 +396,9 @@ fn add_tenant(
     super::audit::refuse_other_schema(plan, sources, source.path(), &snapshot)?;
     if let Known::SameFile(done) = known(session, &tenant, &snapshot)? {
         return Ok(Done::AddedBefore { tenant, done });
+    }
+    if !arguments.dry_run {
+        snapshot.send_to_disk();
     }
     progress.count(plan, &snapshot);
     progress.phase("audit");

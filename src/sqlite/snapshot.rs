@@ -164,15 +164,16 @@ impl Snapshot {
         Ok(Self { place: Place::Kept(path), hash, bytes, source_bytes: bytes, blocked: None, source_state, on_its_way })
     }
 
-    /// Begins to bring a copy to the disk that is to stay, where it is so large that it would be waited for at the end.
-    pub(super) fn send_to_disk(&self) {
-        if self.bytes < LARGE {
+    /// Begins to bring a copy in a run's folder to the disk, where it is so large that it would be waited for at the end of the
+    /// run, or by what else is written in the meantime.
+    pub fn send_to_disk(&self) {
+        if matches!(self.place, Place::Temporary(_)) || self.bytes < LARGE {
             return;
         }
-        if let Ok(file) = File::open(self.path()) {
-            *self.on_its_way.lock().unwrap_or_else(PoisonError::into_inner) =
-                Some(thread::spawn(move || file.sync_data()));
-        }
+        // Whatever does not come about here is done at the end.
+        let Ok(file) = File::open(self.path()) else { return };
+        let thread = thread::Builder::new().spawn(move || file.sync_data());
+        *self.on_its_way.lock().unwrap_or_else(PoisonError::into_inner) = thread.ok();
     }
 
     /// Makes sure that the copy has reached the disk.

@@ -67,9 +67,7 @@ impl WorkDir {
         self.taken.set(self.taken.get() + 1);
         let path = self.path.join(format!("{}{}{}", PART.0, self.taken.get(), PART.1));
         new_file(&path).map_err(|error| unusable(&self.path, &error))?;
-        let snapshot = Snapshot::take_to(source, path, taking)?;
-        snapshot.send_to_disk();
-        Ok(snapshot)
+        Snapshot::take_to(source, path, taking)
     }
 
     /// Keeps a snapshot that was taken into the folder: it stays there under the name of its hash.
