@@ -143,8 +143,8 @@ impl Progress {
     /// Says that a phase begins.
     pub fn phase(&mut self, phase: &'static str) {
         self.begun.push((phase, Instant::now()));
-        // Rows of the copy are still under way while keys are made.
-        if !matches!(phase, "constraints" | "sequences") {
+        // Rows are still under way while keys are made of them, and while statistics are gathered.
+        if !matches!(phase, "constraints" | "sequences" | "finish") {
             self.counted = phase;
             self.pace = Pace::new(Instant::now());
             self.bars.iter_mut().for_each(Bars::clear);

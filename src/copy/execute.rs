@@ -312,15 +312,20 @@ impl<'j> Shared<'j> {
         }
     }
 
-    /// Says which of the steps that are ready comes first: the rows of a table, since all else waits for them, and before all
-    /// others what works on the largest table, because what takes longest must not be left for the end, when one worker has
-    /// nothing else to do.
-    fn turn(&self, position: usize) -> (bool, Reverse<u64>, usize) {
+    /// Says which of the steps that are ready comes first: the rows of a table, since all else waits for them, and statistics
+    /// last; before all others what works on the largest table, because what takes longest must not be left for the end, when
+    /// one worker has nothing else to do.
+    fn turn(&self, position: usize) -> (u8, Reverse<u64>, usize) {
         let table = self.steps.list[position].table;
         let gathered = table.and_then(|table| self.sizes.get(table.index()).copied());
         let copied = || table.and_then(|table| lock(&self.carried).rows.get(&table).copied());
         let rows = gathered.or_else(copied).unwrap_or(0);
-        (!self.is_load(position), Reverse(rows), position)
+        let class = match self.steps.list[position].work {
+            Work::Rows(_) => 0,
+            Work::Statistics(_) => 2,
+            _ => 1,
+        };
+        (class, Reverse(rows), position)
     }
 
     /// Opens a connection for the making of keys and indexes: with memory for their sorts, and without workers of the

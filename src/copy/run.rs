@@ -370,6 +370,8 @@ impl<'s> Session<'s> {
             verification.ok_or_else(|| Diagnostic::error("internal-failure", "the run has ended without its proof"))?;
         verification.kept_out = self.kept_out.clone();
         let tables = rows.into_iter().map(|(table, rows)| CopiedTable { table, rows }).collect();
+        // Of a run that does not end they are nobody's loss.
+        let without_statistics = without_statistics.filter(|_| verification.is_proven());
         Ok(Cutover { tables, verification, phases, rows_and_keys, without_statistics })
     }
 }

@@ -19,10 +19,10 @@ pub enum Phase {
     Sequences,
     /// The proof.
     Verify,
-    /// Ownership, row-level security and grants.
-    Isolation,
     /// Statistics for the planner.
     Finish,
+    /// Ownership, row-level security and grants.
+    Isolation,
     /// One more tenant goes over to those that are there.
     Add,
 }
@@ -79,10 +79,10 @@ pub(super) enum Work {
     Sequences(TableId),
     /// Proves that the target holds the source; done again by every run that is not finished.
     Verify,
-    /// Isolates the tenants and ends the run.
-    Isolate(Vec<Statement>),
     /// Gathers statistics of a table.
     Statistics(TableId),
+    /// Isolates the tenants and ends the run.
+    Isolate(Vec<Statement>),
 }
 
 /// Names the transaction that copies a chunk of a table's rows.
@@ -112,7 +112,10 @@ impl Steps {
     /// A table's keys and indexes come as soon as its rows are there, one after the other, because each locks the table.
     /// Foreign keys are added one by one, without a look at the rows, since two at one table would wait for each other;
     /// they are validated side by side when all are there. A cluster takes only the plain form. What the spec writes in
-    /// SQL comes behind all of them. Then the proof, and when it is complete, isolation, which ends the run.
+    /// SQL comes behind all of them. Then the proof, and beside it the statistics, or even before it while foreign keys of other
+    /// tables are validated: never earlier, since a foreign key would be validated by the statistics of one side, and beside
+    /// rows that others still copy VACUUM could not say that all can be seen. When the proof is complete, isolation, which ends
+    /// the run; it has to lock the tables that VACUUM is at.
     pub fn new(plan: &Plan, expected: bool, files: Option<usize>) -> Self {
         let mut builder = Builder { plan, expected, files, list: Vec::new(), needs: Vec::new() };
         builder.build();
@@ -205,24 +208,28 @@ impl Builder<'_> {
         let validates = !plan.tenancy.target.profile.is_citus();
         // Two validations on one table would wait for each other as well.
         let mut validated: BTreeMap<TableId, usize> = BTreeMap::new();
+        let mut validations = BTreeMap::new();
         for (name, id) in added_all.into_iter().filter(|_| validates) {
-            let table = target.foreign_key(id).table;
-            let needs: Vec<usize> = added.into_iter().chain(validated.get(&table).copied()).collect();
+            let foreign_key = target.foreign_key(id);
+            let needs: Vec<usize> = added.into_iter().chain(validated.get(&foreign_key.table).copied()).collect();
             let step = self.add(format!("{name}, validated"), Phase::Constraints, Work::Validate(id), needs);
-            validated.insert(table, step);
+            validated.insert(foreign_key.table, step);
+            validations.insert(step, [foreign_key.table, foreign_key.referenced_table]);
         }
         for (name, statement) in verbatim {
             let everything = 0..self.list.len();
             self.add(name, Phase::Constraints, Work::Make(vec![statement]), everything);
         }
-        let everything = 0..self.list.len();
-        let proof = self.add("proof".to_owned(), Phase::Verify, Work::Verify, everything);
-        let isolation = plan.section(Section::Isolation).copied().collect();
-        let end = self.add("isolation".to_owned(), Phase::Isolation, Work::Isolate(isolation), [proof]);
+        let made = self.list.len();
+        self.add("proof".to_owned(), Phase::Verify, Work::Verify, 0..made);
         for table in target.table_ids() {
             let name = format!("statistics of {}", target.table(table).name);
-            self.add(name, Phase::Finish, Work::Statistics(table), [end]);
+            let touches = |step: &usize| validations.get(step).is_none_or(|tables| tables.contains(&table));
+            let needs: Vec<usize> = (0..made).filter(touches).collect();
+            self.add(name, Phase::Finish, Work::Statistics(table), needs);
         }
+        let isolation = plan.section(Section::Isolation).copied().collect();
+        self.add("isolation".to_owned(), Phase::Isolation, Work::Isolate(isolation), made..self.list.len());
     }
 
     /// Adds the rows of several files, and returns the step behind them: keys and indexes are made once, over all rows.
@@ -240,5 +247,59 @@ impl Builder<'_> {
     fn index(&mut self, name: String, statement: Statement, table: TableId, last: &mut BTreeMap<TableId, usize>) {
         let step = self.add(name, Phase::Constraints, Work::Index(statement), last.get(&table).copied());
         last.insert(table, step);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Sources;
+    use crate::spec;
+    use crate::sqlite::read_source;
+
+    fn steps(schema: &str, spec: &str) -> Steps {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("source.db");
+        rusqlite::Connection::open(&path).unwrap().execute_batch(schema).unwrap();
+        let mut sources = Sources::default();
+        let schema = read_source(&path, &mut sources).unwrap();
+        let (file, spans) = spec::read(spec, sources.add("spec.yaml", spec)).unwrap();
+        let plan = Plan::new(schema.clone(), spec::resolve(&file, &spans, &schema).unwrap()).unwrap();
+        Steps::new(&plan, false, None)
+    }
+
+    #[test]
+    fn statistics_come_beside_the_proof_when_all_is_made_and_before_the_tables_are_locked() {
+        let steps = steps(
+            "CREATE TABLE shops (id INTEGER PRIMARY KEY);
+             CREATE TABLE sales (id INTEGER PRIMARY KEY, shop INTEGER NOT NULL REFERENCES shops);
+             CREATE TABLE lines (id INTEGER PRIMARY KEY, sale INTEGER NOT NULL REFERENCES sales);
+             CREATE TABLE words (id INTEGER PRIMARY KEY);",
+            "{version: 1, source: s, tenant: {column: shop, root: shops}, tables: {words: shared}}",
+        );
+        let positions = |wanted: fn(&Work) -> bool| -> Vec<usize> {
+            (0..steps.list.len()).filter(|&position| wanted(&steps.list[position].work)).collect()
+        };
+        // With the other steps done, and this one not.
+        let waits = |position, missing| !steps.needs.are_met(position, &|other| other != missing);
+        let proof = positions(|work| matches!(work, Work::Verify))[0];
+        let isolation = positions(|work| matches!(work, Work::Isolate(_)))[0];
+        let statistics = positions(|work| matches!(work, Work::Statistics(_)));
+        let validations = positions(|work| matches!(work, Work::Validate(_)));
+        let made = positions(|work| {
+            !matches!(work, Work::Verify | Work::Isolate(_) | Work::Statistics(_) | Work::Validate(_))
+        });
+        for &table in &statistics {
+            assert!(made.iter().all(|&step| waits(table, step)) && !waits(table, proof));
+            assert!(waits(isolation, table) && !waits(proof, table));
+        }
+        // sales → shops, lines → sales, and lines → shops by the tenant that it has got.
+        assert_eq!(validations.len(), 3);
+        for (table, of_table) in [("shops", 2), ("sales", 2), ("lines", 2), ("words", 0)] {
+            let name = format!("statistics of {table}");
+            let position = steps.list.iter().position(|step| step.name == name).unwrap();
+            assert_eq!(validations.iter().filter(|&&step| waits(position, step)).count(), of_table, "{table}");
+        }
+        assert!(waits(isolation, proof));
     }
 }

@@ -149,8 +149,9 @@ impl<'s, 'j> Worker<'s, 'j> {
             Work::Statistics(table) => {
                 let gathered =
                     line.again(&mut |connection| gather_statistics(plan, run, &step.name, *table, connection));
-                // Everything is committed: the run has not failed for want of them.
+                // A run does not fail for want of them; without its lock it must not go on.
                 if let Err(error) = gathered {
+                    self.shared.check_lock().map_err(|_| error.clone())?;
                     lock(&self.shared.carried).without_statistics.get_or_insert(error);
                 }
             }

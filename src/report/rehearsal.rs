@@ -37,7 +37,7 @@ pub struct Figures {
     pub files: Option<usize>,
     /// How many connections worked side by side.
     pub jobs: u16,
-    /// The phases and their seconds; those that move rows and make keys overlap.
+    /// The phases and their seconds; those that move rows and make keys overlap, as proof and statistics do.
     pub phases: Vec<PhaseTime>,
     /// From the start of the process to the end of its last phase.
     pub total_seconds: f64,

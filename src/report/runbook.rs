@@ -74,7 +74,7 @@ pub fn runbook(figures: &Figures, commands: &Commands) -> String {
          server that is slower or far away takes longer, and `--dry-run` scales them to the rows of the day.\n\n\
          ## How long it takes, and until when one can abort\n\n\
          | phase | minutes | what happens | to abort |\n|---|---|---|---|\n{phases}\
-         | in all | {total} | phases that move rows and make keys overlap | |\n\n\
+         | in all | {total} | phases that move rows and make keys overlap, and so do the last ones | |\n\n\
          The target's tables took {target_bytes}, keys and indexes with them; have three times that free on the server, for its log \
          and for sorting, and {source_bytes} for the snapshot here.\n\n\
          Whatever stops the run, on purpose or not: what was committed stays, and either of these goes on from there.\n\n\
@@ -141,8 +141,8 @@ fn about(phase: &str) -> (&'static str, &'static str) {
         "constraints" => ("keys, indexes, foreign keys", UNDO),
         "sequences" => ("counters go on above the rows", UNDO),
         "verify" => ("the proof", UNDO),
+        "finish" => ("statistics for the planner, beside the proof", UNDO),
         "isolation" => ("owners, policies, grants: from its end on the application is let in", UNDO),
-        "finish" => ("statistics for the planner", "not needed: everything is committed. The way back is below"),
         _ => ("", ""),
     }
 }

@@ -15,7 +15,7 @@ const INTERVAL: Duration = Duration::from_millis(10);
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// The order of a cutover's phases, which a JSON object does not keep.
-const PHASES: [&str; 6] = ["schema", "copy", "constraints", "sequences", "verify", "finish"];
+const PHASES: [&str; 7] = ["schema", "copy", "constraints", "sequences", "verify", "finish", "isolation"];
 
 /// One run of a contender.
 #[derive(Debug, Clone)]
