@@ -141,7 +141,7 @@ impl TableRows {
     }
 
     /// As [`TableRows::for_each_in_source`], of rows that meet a condition of SQLite's dialect on the source's row `s`.
-    pub fn for_each_in_source_where(
+    fn for_each_in_source_where(
         &self,
         source: &Database,
         condition: Option<&str>,
